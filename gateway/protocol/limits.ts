@@ -1,0 +1,78 @@
+// The gateway's limits, as the configuration file gives them.
+import { z } from "zod";
+
+const kilobyte = 1024;
+const megabyte = 1024 * kilobyte;
+const count = z.int().positive();
+const bytes = z.int().positive();
+const seconds = z.number().positive().max(86_400);
+
+/** How much of one kind of caller is served, per caller of that kind. */
+export interface Rate {
+  readonly turns_per_minute: number;
+  /** Streams, and requests that wait for a turn's end, that are open at a time. */
+  readonly streams: number;
+  readonly tokens_per_minute: number;
+}
+
+/** What each visitor of a public agent gets, and all visitors of one address together: nobody vouches for them, so it is not configurable. */
+export const visitorRate: Rate = { turns_per_minute: 10, streams: 4, tokens_per_minute: 6 };
+
+const rate = (defaults: Rate) =>
+  z
+    .strictObject({
+      turns_per_minute: count.default(defaults.turns_per_minute),
+      streams: count.default(defaults.streams),
+      tokens_per_minute: count.default(defaults.tokens_per_minute),
+    })
+    .prefault({});
+
+export const limits = z.strictObject({
+  /** Live CLI processes, overall. */
+  processes: count.default(16),
+  /** Turns that run at a time, overall; at most `processes`. */
+  running_turns: count.default(8),
+  /** Turns that wait, overall. */
+  queue: count.default(1000),
+  /** Turns of one caller that wait. */
+  queue_per_caller: count.default(200),
+  body_bytes: bytes.default(32 * megabyte),
+  prompt_bytes: bytes.default(2 * megabyte),
+  /** One image or document of a prompt. */
+  attachment_bytes: bytes.default(20 * megabyte),
+  header_bytes: bytes.default(16 * kilobyte),
+  /** A process without a turn is ended after so long. */
+  process_idle_s: seconds.default(600),
+  /** Events of turns that ended so long ago are removed; off without. */
+  transcript_age_days: z.number().positive().optional(),
+  /** Free memory below which no new work is taken. */
+  min_free_memory_mb: z.number().nonnegative().default(256),
+  /** How long running turns may go on when the gateway shuts down. */
+  shutdown_grace_s: z.number().nonnegative().max(3600).default(20),
+  /** Between two pings on a stream. */
+  ping_s: seconds.default(15),
+  /** A reader that takes nothing for so long is cut. */
+  write_timeout_s: seconds.default(60),
+  /** Within so long a revoked key has lost its open streams. */
+  revocation_s: seconds.default(15),
+  /** For the whole end of a process. */
+  process_end_s: seconds.default(4.5),
+  /** A request whose head, or that as a whole, has not come by then is refused. Replies may take any time. */
+  header_timeout_s: seconds.default(20),
+  request_timeout_s: seconds.default(120),
+  /** A service key with all its users, one user, one address. */
+  rates: z
+    .strictObject({
+      key: rate({ turns_per_minute: 6000, streams: 20_000, tokens_per_minute: 6000 }),
+      user: rate({ turns_per_minute: 120, streams: 100, tokens_per_minute: 120 }),
+      address: rate({ turns_per_minute: 6000, streams: 20_000, tokens_per_minute: 6000 }),
+    })
+    .prefault({}),
+  /**
+   * Reverse proxies in front of the gateway, each of which appends to `X-Forwarded-For`. With 0 the header is not believed, and behind a
+   * proxy all share one address.
+   */
+  trusted_proxies: z.int().nonnegative().max(10).default(0),
+});
+
+export type Limits = z.infer<typeof limits>;
