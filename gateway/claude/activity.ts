@@ -1,0 +1,40 @@
+// [T5] What a running turn waits for, read from its events: the silence watchdog counts only while nothing is named here. Pure.
+import type { TurnEvent } from "../protocol/events.ts";
+
+export interface Activity {
+  note(event: TurnEvent): void;
+  /** A tool runs: the CLI is silent for as long as it takes. */
+  readonly isToolRunning: boolean;
+  /** Milliseconds for which the CLI has announced to be silent, from its last event on. */
+  readonly announcedMs: number;
+}
+
+export function createActivity(): Activity {
+  const calls = new Map<string, { tool: string; message: string; index: number }>();
+  const running = new Map<string, { message: string; index: number }>();
+  let announcedMs = 0;
+  return {
+    note(event) {
+      announcedMs = event.type === "api_retry" ? event.delay_ms : 0;
+      if (event.type === "content_block_start") {
+        const { type, id } = event.content_block;
+        if (type === "tool_use" && typeof id === "string")
+          calls.set(`${event.message} ${event.index}`, { tool: id, message: event.message, index: event.index });
+      } else if (event.type === "content_block_stop") {
+        const call = calls.get(`${event.message} ${event.index}`);
+        if (call) running.set(call.tool, call);
+      } else if (event.type === "tool_result") {
+        running.delete(event.tool_use_id);
+      } else if (event.type === "message_discarded") {
+        for (const [tool, call] of running)
+          if (call.message === event.message && call.index >= (event.from_index ?? 0)) running.delete(tool);
+      }
+    },
+    get isToolRunning() {
+      return running.size > 0;
+    },
+    get announcedMs() {
+      return announcedMs;
+    },
+  };
+}

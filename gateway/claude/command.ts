@@ -1,0 +1,190 @@
+// [P1, P2, P7] An agent and a session → the command line, the environment and the private files of its process. Pure. The prompt
+// is no part of it: prompts go through the FIFO alone.
+import type { AgentConfig, Billing } from "../protocol/agents.ts";
+import type { PromptBlock } from "../protocol/prompt.ts";
+
+/** How a process takes its session up: anew, by its file (from any folder), or as a branch of the session in a file, behind an answer or at its end. */
+export type SessionOrigin =
+  | { readonly kind: "new" }
+  | { readonly kind: "resume"; readonly file: string }
+  | { readonly kind: "fork"; readonly file: string; readonly answerUuid: string | null };
+
+export interface CommandInput {
+  readonly agent: AgentConfig;
+  /** A UUID; the CLI's session id. */
+  readonly session: string;
+  readonly origin: SessionOrigin;
+  /** The agent's folder, checked. */
+  readonly workspace: string;
+  /** The folder that `files` will be written to (0700), by its absolute path. */
+  readonly privateFolder: string;
+  /** The gateway's own environment; what is on the allow-list is passed on. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Marks the process and everything it starts, for the sweep: see process-table.ts. */
+  readonly marker: string;
+}
+
+export interface Command {
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  /** Name → content; anything that must not be read in `ps`. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+/** The variable that carries the marker. */
+export const markerVariable = "SLUICE_PROCESS";
+
+/** Passed on whatever the billing: where things are, how to reach the network, and the CLI's own settings of that kind. */
+const alwaysPassed = [
+  "PATH",
+  "HOME",
+  "USER",
+  "LOGNAME",
+  "SHELL",
+  "LANG",
+  "LC_ALL",
+  "LC_CTYPE",
+  "TZ",
+  "TMPDIR",
+  "HTTP_PROXY",
+  "HTTPS_PROXY",
+  "NO_PROXY",
+  "http_proxy",
+  "https_proxy",
+  "no_proxy",
+  "SSL_CERT_FILE",
+  "SSL_CERT_DIR",
+  "NODE_EXTRA_CA_CERTS",
+  "CLAUDE_CONFIG_DIR",
+  "ANTHROPIC_BASE_URL",
+  "CLAUDE_CODE_MAX_RETRIES",
+  "API_TIMEOUT_MS",
+  "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
+];
+
+/** Credentials that are billed to a subscription. */
+const subscriptionVariables = ["CLAUDE_CODE_OAUTH_TOKEN"];
+
+/** Credentials that are billed by use, of Anthropic's own API and of cloud providers. */
+const apiKeyVariables = [
+  "ANTHROPIC_API_KEY",
+  "ANTHROPIC_AUTH_TOKEN",
+  "CLAUDE_CODE_USE_BEDROCK",
+  "AWS_REGION",
+  "AWS_PROFILE",
+  "AWS_ACCESS_KEY_ID",
+  "AWS_SECRET_ACCESS_KEY",
+  "AWS_SESSION_TOKEN",
+  "AWS_BEARER_TOKEN_BEDROCK",
+  "CLAUDE_CODE_USE_VERTEX",
+  "ANTHROPIC_VERTEX_PROJECT_ID",
+  "CLOUD_ML_REGION",
+  "GOOGLE_APPLICATION_CREDENTIALS",
+  "CLAUDE_CODE_USE_FOUNDRY",
+  "ANTHROPIC_FOUNDRY_API_KEY",
+  "ANTHROPIC_FOUNDRY_RESOURCE",
+];
+
+/** Tools with which a process would do something between turns, or leave its workspace. */
+const restlessTools = ["ScheduleWakeup", "SendMessage", "EnterWorktree", "ExitWorktree", "Workflow"];
+
+export function buildCommand(input: CommandInput): Command {
+  const { agent, workspace, privateFolder } = input;
+  const files: Record<string, string> = {};
+  const flag = (name: string, value: string | number | undefined) =>
+    value === undefined ? [] : [`--${name}=${value}`];
+  const fileFlag = (name: string, file: string, content: string | undefined) => {
+    if (content === undefined) return [];
+    files[file] = content;
+    return [`--${name}=${privateFolder}/${file}`];
+  };
+  const json = (value: unknown) => (value === undefined ? undefined : JSON.stringify(value));
+  const disallowed = [...(agent.background_tasks ? [] : restlessTools), ...agent.disallowed_tools];
+  const args = [
+    "--print",
+    "--input-format=stream-json",
+    "--output-format=stream-json",
+    "--verbose",
+    "--include-partial-messages",
+    "--permission-prompt-tool=stdio",
+    `--permission-mode=${agent.permission_mode}`,
+    `--setting-sources=${agent.setting_sources.join(",")}`,
+    "--strict-mcp-config",
+    ...fileFlag("mcp-config", "mcp.json", json(agent.mcp_servers && { mcpServers: agent.mcp_servers })),
+    ...fileFlag("append-system-prompt-file", "instructions.md", agent.instructions),
+    ...fileFlag("agents", "subagents.json", json(agent.subagents)),
+    ...flag("model", agent.model),
+    ...flag("fallback-model", agent.fallback_model),
+    ...flag("max-turns", agent.max_model_turns),
+    ...flag("max-budget-usd", agent.max_budget_usd),
+    ...flag("allowed-tools", agent.allowed_tools.join(",") || undefined),
+    ...flag("disallowed-tools", disallowed.join(",") || undefined),
+    ...sessionFlags(input),
+  ];
+  return { args, env: environmentOf(input), cwd: workspace, files };
+}
+
+function sessionFlags({ session, origin }: CommandInput): string[] {
+  switch (origin.kind) {
+    case "new":
+      return [`--session-id=${session}`];
+    case "resume":
+      return [`--resume=${origin.file}`];
+    case "fork": {
+      const at = origin.answerUuid === null ? [] : [`--resume-session-at=${origin.answerUuid}`];
+      return ["--fork-session", `--session-id=${session}`, `--resume=${origin.file}`, ...at];
+    }
+  }
+}
+
+/** The credentials that an agent's processes get, by name. */
+export function credentialVariables(billing: Billing): string[] {
+  return [
+    ...(billing === "api_key" ? [] : subscriptionVariables),
+    ...(billing === "subscription" ? [] : apiKeyVariables),
+  ];
+}
+
+function environmentOf({ agent, environment, marker, privateFolder }: CommandInput): Record<string, string> {
+  const passed = [...alwaysPassed, ...credentialVariables(agent.billing)];
+  const env: Record<string, string> = {};
+  for (const name of passed) {
+    const value = environment[name];
+    if (value !== undefined) env[name] = value;
+  }
+  env["TERM"] = "xterm-256color";
+  env["DISABLE_AUTOUPDATER"] = "1";
+  env["CLAUDE_CODE_DISABLE_AUTO_MEMORY"] = "1";
+  // Else it leaves the prompts' images and its tools' output under /tmp for good.
+  env["CLAUDE_CODE_TMPDIR"] = privateFolder;
+  if (!agent.file_mentions) env["CLAUDE_CODE_DISABLE_ATTACHMENTS"] = "1";
+  if (!agent.background_tasks) {
+    env["CLAUDE_CODE_DISABLE_BACKGROUND_TASKS"] = "1";
+    env["CLAUDE_CODE_DISABLE_CRON"] = "1";
+  }
+  env[markerVariable] = marker;
+  return env;
+}
+
+/**
+ * The line that puts a prompt to a process. A last text block that begins with `/` would be taken for a command of the CLI and
+ * never reach the model; a block `\n` behind it keeps it a prompt.
+ */
+export function promptLine(turn: string, prompt: readonly PromptBlock[], slashCommands: boolean): string {
+  const last = prompt.at(-1);
+  const needsGuard = !slashCommands && last?.type === "text" && last.text.trimStart().startsWith("/");
+  const content = needsGuard ? [...prompt, { type: "text", text: "\n" }] : prompt;
+  return jsonLine({
+    type: "user",
+    uuid: turn,
+    session_id: "",
+    parent_tool_use_id: null,
+    message: { role: "user", content },
+  });
+}
+
+/** One whole line of the CLI's input: anything else on it would end the process. */
+export function jsonLine(value: unknown): string {
+  return `${JSON.stringify(value)}\n`;
+}

@@ -1,0 +1,333 @@
+// One session's live process, turn by turn: it starts the CLI, verifies who pays, puts prompts, translates, watches, interrupts,
+// and ends. Whatever the CLI does, a turn that was begun here gets exactly one terminal event [L3, T5, P5].
+import { randomUUID } from "node:crypto";
+import { terminalEventTypes, type PermissionMode } from "../protocol/codes.ts";
+import type { By, TerminalEvent, TurnEvent } from "../protocol/events.ts";
+import type { PromptBlock } from "../protocol/prompt.ts";
+import { promptLine } from "./command.ts";
+import { billingFits, createControl, paidBy, type Account, type Decision } from "./control.ts";
+import { launch, StartFailure, type LaunchOptions } from "./launch.ts";
+import type { Line } from "./lines.ts";
+import { createNoise } from "./noise.ts";
+import { readMessage, type CanUseToolRequest, type CliMessage } from "./messages.ts";
+import { failure, failureOf, type Failure } from "./outcome.ts";
+import type { Exit } from "./process.ts";
+import { createQuestions, type Decide } from "./questions.ts";
+import { createTranslator } from "./translate.ts";
+import { watch, type RunningTurn } from "./watch.ts";
+
+export interface DriverOptions extends LaunchOptions {
+  /** Events in order, in batches as the process's output brings them; also of turns that the CLI begins. */
+  readonly onEvents: (events: TurnEvent[]) => void;
+  /**
+   * Decides about tool calls that need permission; without it they are denied, with the reason. `signal` is aborted when the CLI takes the
+   * question back, or ends: it must settle then. Several may be open at once; no watchdog counts meanwhile.
+   */
+  readonly decide?: Decide;
+  readonly deadlines?: Partial<Deadlines>;
+  /** Makes the id of a turn that the CLI begins by itself. */
+  readonly newTurnId?: () => string;
+}
+
+/** In milliseconds. */
+export interface Deadlines {
+  /** From the start to the answer to `initialize`. */
+  readonly startMs: number;
+  /** From an interrupt to the turn's end; then the process is ended. */
+  readonly interruptMs: number;
+  /** For the whole end of a process. */
+  readonly endMs: number;
+}
+
+export const defaultDeadlines: Deadlines = { startMs: 60_000, interruptMs: 3000, endMs: 4500 };
+
+export interface TurnRequest {
+  /** A UUID. */
+  readonly turn: string;
+  readonly prompt: readonly PromptBlock[];
+  /** For this turn alone; set back after it. */
+  readonly model?: string;
+  readonly permissionMode?: PermissionMode;
+  /** Instead of the agent's `turn_timeout_s`. */
+  readonly timeoutS?: number;
+}
+
+export interface Driver {
+  readonly session: string;
+  readonly pid: number;
+  /** Resolves with who pays once the CLI has said it and it fits; rejects with a `StartFailure`. */
+  readonly ready: Promise<Account>;
+  /** Resolves when the process is gone. */
+  readonly exited: Promise<Exit>;
+  /** A process that is not usable has had its last turn. */
+  readonly isUsable: boolean;
+  /** The uuid of the CLI's newest answer; undefined while it has given none. Its session file holds it a little later. */
+  readonly answerUuid: string | undefined;
+  /** A turn of ours or of the CLI's own is running. */
+  readonly isBusy: boolean;
+  /** Runs a turn; resolves with its terminal event, which `onEvents` has got by then. Never rejects. One turn at a time. */
+  run(request: TurnRequest): Promise<TerminalEvent>;
+  /**
+   * Ends the turn as cancelled, its tools too; also one that the CLI began. By default the one that runs. Nothing if it does not run: a
+   * cancel that comes late must not meet the next one.
+   */
+  cancel(by: By, turn?: string): void;
+  /** Ends the process and all it started. A running turn fails as `process_died`. */
+  end(): Promise<void>;
+  /** The newest of what the CLI wrote beside its protocol: stderr, and the lines behind notices. For operators alone. */
+  diagnostics(): string;
+}
+
+const maxDiagnosticChars = 64 * 1024;
+
+/** Starts the process. Rejects with a `StartFailure` only where the operating system refuses; all else is `ready`'s. */
+export async function startDriver(options: DriverOptions): Promise<Driver> {
+  const { agent, session } = options;
+  const deadlines = { ...defaultDeadlines, ...options.deadlines };
+  const translator = createTranslator({ session, agent: agent.name, newTurnId: options.newTurnId ?? randomUUID });
+  const { promise: ready, resolve: setReady, reject: setNotReady } = Promise.withResolvers<Account>();
+  ready.catch(() => {});
+
+  let isReady = false;
+  let isUsable = true;
+  let isGone = false;
+  let answerUuid: string | undefined;
+  const noise = createNoise();
+  let running: RunningTurn | undefined;
+  const questions = createQuestions(options.decide);
+
+  const child = await launch(options, onLines);
+  const control = createControl({ write: child.write, decide: ask });
+
+  const startTimer = setTimeout(
+    () => fail(failure("spawn_failed", "The CLI did not answer after its start.")),
+    deadlines.startMs,
+  );
+  control.initialize().then(
+    (account) => {
+      clearTimeout(startTimer);
+      const payer = paidBy(account);
+      if (payer === "nobody") return fail(failure("not_logged_in"));
+      if (!billingFits(agent.billing, account)) return fail(failure("billing_mismatch"));
+      isReady = true;
+      setReady(account);
+    },
+    () => fail(failure("spawn_failed")),
+  );
+  const exited = child.exited.then((exit) => {
+    clearTimeout(startTimer);
+    isUsable = false;
+    isGone = true;
+    const reason = isReady ? failure("process_died") : failure("spawn_failed");
+    setNotReady(new StartFailure(reason));
+    control.close();
+    emit(translator.abandon(reason));
+    void child.end(deadlines.endMs);
+    return exit;
+  });
+
+  /** The process did not come up: it is of no use. */
+  function fail(reason: Failure): void {
+    setNotReady(new StartFailure(reason));
+    isUsable = false;
+    void end();
+  }
+
+  function onLines(lines: Line[]): void {
+    const events: TurnEvent[] = [];
+    for (const line of lines) {
+      if (line.kind === "json") {
+        const message = readMessage(line.value);
+        // What was said before a question stands before it in the log.
+        if (message.type === "control_request") deliver(events.splice(0));
+        const said = onMessage(message);
+        if (said.some(({ type }) => type === "notice")) noise.keep(line.value);
+        events.push(...said);
+      } else {
+        events.push({ ...noise.note(line), turn: translator.ours ?? null });
+      }
+    }
+    deliver(events);
+  }
+
+  function deliver(events: TurnEvent[]): void {
+    running?.heard(events);
+    for (const event of events)
+      if (isTerminal(event)) questions.clear();
+      else questions.note(event);
+    emit(events);
+  }
+
+  /** No watchdog counts while a question is open. */
+  async function ask(request: CanUseToolRequest, signal: AbortSignal): Promise<Decision> {
+    const asking = running;
+    asking?.asks();
+    try {
+      return await questions.ask(request, translator.current, signal);
+    } finally {
+      asking?.answered();
+    }
+  }
+
+  function onMessage(message: CliMessage): TurnEvent[] {
+    if (message.type === "control_response") control.answered(message);
+    else if (message.type === "control_request") control.asked(message);
+    else if (message.type === "control_cancel_request") control.withdrawn(message.request_id);
+    else if (message.type === "result" && !isReady) {
+      // Before it is ready a process has no turn: this `result` says why it cannot start.
+      fail(failureOf(message) ?? failure("spawn_failed"));
+      return [];
+    }
+    if (message.type === "result" && message.subtype === "error_max_budget_usd") isUsable = false;
+    answerUuid = answerUuidOf(message) ?? answerUuid;
+    return translator.push(message);
+  }
+
+  function emit(events: TurnEvent[]): void {
+    if (events.length === 0) return;
+    options.onEvents(events);
+    const ending = events.find((event) => running && event.turn === running.turn && isTerminal(event));
+    if (!ending || !running) return;
+    const { settle } = running;
+    running.stop();
+    running = undefined;
+    settle(ending as TerminalEvent);
+  }
+
+  async function run(request: TurnRequest): Promise<TerminalEvent> {
+    const { turn, prompt, timeoutS = agent.turn_timeout_s } = request;
+    if (running) throw new Error("a turn is running on this process already");
+    const ended = Promise.withResolvers<TerminalEvent>();
+    translator.expect(turn);
+    running = watch(
+      turn,
+      { turnMs: timeoutS * 1000, silenceMs: agent.silence_timeout_s * 1000 },
+      ended.resolve,
+      onTimeout,
+    );
+    const isRunning = () => running?.turn === turn;
+    let settings: Promise<() => Promise<void>> | undefined;
+    ready
+      .then(() => {
+        // It may have ended while the process came up.
+        if (isRunning() && !isGone && asksForMore(request)) settings = fulfil(request);
+        return settings;
+      })
+      .then(
+        () => {
+          if (!isRunning()) return;
+          if (isGone) return emit(translator.abandon(failure("process_died")));
+          if (running!.isStopping) return;
+          running!.hasPrompt = true;
+          running!.heard([]);
+          void child.write(promptLine(turn, prompt, agent.slash_commands));
+        },
+        (error: unknown) => {
+          if (!isRunning()) return;
+          emit(translator.abandon(error instanceof StartFailure ? error.failure : failure("internal")));
+        },
+      );
+    const ending = await ended.promise;
+    if (settings) await setBack(settings);
+    return ending;
+  }
+
+  /** What the turn asked for itself must be set back before the next one: a process that does not do so, or not in time, takes none. */
+  async function setBack(settings: Promise<() => Promise<void>>): Promise<void> {
+    const isDone = settings
+      .then((undo) => undo())
+      .then(
+        () => true,
+        () => false,
+      );
+    if (await Promise.race([isDone, timeout(deadlines.interruptMs)])) return;
+    isUsable = false;
+    void end();
+  }
+
+  /** Sets what the turn asked for beyond its agent; resolves with what sets it back. */
+  async function fulfil({ model, permissionMode }: TurnRequest): Promise<() => Promise<void>> {
+    if (model !== undefined) await control.setModel(model);
+    if (permissionMode !== undefined) await control.setPermissionMode(permissionMode);
+    return async () => {
+      if (model !== undefined) await control.setModel(agent.model);
+      if (permissionMode !== undefined) await control.setPermissionMode(agent.permission_mode);
+    };
+  }
+
+  function onTimeout(code: "silence_timeout" | "turn_timeout"): void {
+    translator.condemn(failure(code));
+    stopTurn(failure(code));
+  }
+
+  /** Asks the CLI to end its turn, and ends the process if it does not. */
+  function stopTurn(otherwise: Failure): void {
+    const turn = running;
+    if (!turn || turn.isStopping) return;
+    turn.isStopping = true;
+    if (!turn.hasPrompt) return emit(translator.abandon(otherwise));
+    turn.interrupt = () => void control.interrupt().catch(() => {});
+    turn.interrupt();
+    turn.killTimer = setTimeout(() => {
+      isUsable = false;
+      emit(translator.abandon(otherwise));
+      void end();
+    }, deadlines.interruptMs);
+  }
+
+  async function end(): Promise<void> {
+    isUsable = false;
+    if (translator.ours !== undefined || translator.isBusyOnItsOwn) {
+      // The CLI ends its tools only when it is interrupted: killed, it leaves them behind. Its `result` then speaks of an error.
+      if (running?.hasPrompt) translator.condemn(failure("process_died"));
+      const third = deadlines.endMs / 3;
+      await Promise.race([control.interrupt().catch(() => {}), timeout(third), child.exited]);
+      await child.end(deadlines.endMs - third);
+    } else await child.end(deadlines.endMs);
+    await exited;
+  }
+
+  return {
+    session,
+    pid: child.pid,
+    ready,
+    exited,
+    get isUsable() {
+      return isUsable;
+    },
+    get answerUuid() {
+      return answerUuid;
+    },
+    get isBusy() {
+      return running !== undefined || translator.isBusyOnItsOwn;
+    },
+    run,
+    cancel(by, turn) {
+      translator.cancel(by, turn);
+      if (running && (turn ?? running.turn) === running.turn) stopTurn(failure("internal"));
+      else if (translator.isBusyOnItsOwn && (turn ?? translator.current) === translator.current)
+        void control.interrupt().catch(() => {});
+    },
+    end,
+    diagnostics: () => `${child.stderrTail()}${noise.tail()}`.slice(-maxDiagnosticChars),
+  };
+}
+
+function asksForMore({ model, permissionMode }: TurnRequest): boolean {
+  return model !== undefined || permissionMode !== undefined;
+}
+
+/** Answers of subagents, and those that the CLI makes up itself, are none to go on from. */
+function answerUuidOf(message: CliMessage): string | undefined {
+  if (message.type !== "assistant" || message.parent_tool_use_id !== null) return undefined;
+  const uuid = message["uuid"];
+  return message.message.model !== "<synthetic>" && typeof uuid === "string" ? uuid : undefined;
+}
+
+function isTerminal(event: TurnEvent): boolean {
+  return terminalEventTypes.some((type) => type === event.type);
+}
+
+function timeout(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms).unref());
+}

@@ -1,0 +1,159 @@
+// [P3] One CLI process as an operating-system thing: a PTY for stdout and the controlling terminal, a FIFO for stdin, a FIFO for
+// stderr that is kept as a ring. It knows nothing of turns. Why each part is as it is: README.md beside this file.
+import { closeSync, constants, openSync } from "node:fs";
+import { Socket } from "node:net";
+import { setTimeout as wait } from "node:timers/promises";
+import { spawn as spawnPty } from "node-pty";
+import type { Command } from "./command.ts";
+import { createLineReader, type Line } from "./lines.ts";
+import {
+  familyOf,
+  killAll,
+  markedWith,
+  signalIfThere,
+  stillThere,
+  withDescriptors,
+  type ProcessEntry,
+} from "./process-table.ts";
+import type { PrivateFolder } from "./run-folder.ts";
+
+export interface Exit {
+  readonly code: number;
+  /** The signal's number; 0 for none. */
+  readonly signal: number;
+}
+
+export interface ClaudeProcess {
+  readonly pid: number;
+  /** Resolves after the last line was given to `onLines`. Never rejects. */
+  readonly exited: Promise<Exit>;
+  /** Writes one whole line; resolves when the operating system has all of it, or the process is gone. Lines keep their order. */
+  write(line: string): Promise<void>;
+  /** The newest 64 KB of stderr, for diagnostics. */
+  stderrTail(): string;
+  /**
+   * Ends the process and everything it started: end of stdin, SIGTERM, SIGKILL, a third of `withinMs` after each other, then the
+   * sweep. Resolves when nothing of it is left, folder and file descriptors included. Interrupt a running turn before: that
+   * alone makes the CLI end its tools itself.
+   */
+  end(withinMs: number): Promise<void>;
+}
+
+export interface StartOptions {
+  readonly binary: string;
+  readonly command: Command;
+  readonly folder: PrivateFolder;
+  /** Lines in order, as they come: the lines of one chunk together. */
+  readonly onLines: (lines: Line[]) => void;
+  readonly maxLineBytes?: number;
+}
+
+const stderrRingBytes = 64 * 1024;
+
+export function startProcess({ binary, command, folder, onLines, maxLineBytes }: StartOptions): ClaudeProcess {
+  folder.write(command.files);
+  // Both ends are opened here and without waiting, so that the shell's own open does not block, and the other end never hangs up.
+  const stdinFd = openSync(folder.stdin, constants.O_RDWR | constants.O_NONBLOCK);
+  const stderrFd = openSync(folder.stderr, constants.O_RDWR | constants.O_NONBLOCK);
+  const script = `exec "$0" "$@" <${quoted(folder.stdin)} 2>${quoted(folder.stderr)}`;
+  let pty: ReturnType<typeof spawnPty> | undefined;
+  try {
+    pty = spawnPty("/bin/sh", ["-c", script, binary, ...command.args], {
+      cwd: command.cwd,
+      env: command.env,
+      encoding: null,
+      cols: 500,
+      rows: 50,
+    });
+    folder.note(pty.pid);
+  } catch (error) {
+    // A full disk: what cannot be noted must not run, since no sweep would find it.
+    if (pty) signalIfThere(pty.pid, "SIGKILL");
+    closeSync(stdinFd);
+    closeSync(stderrFd);
+    folder.remove();
+    throw error;
+  }
+  // node-pty throws what it cannot name (anything but EIO) unless somebody listens.
+  (pty as unknown as NodeJS.EventEmitter).on("error", () => {});
+
+  const stdin = new Socket({ fd: stdinFd, readable: false, writable: true });
+  stdin.on("error", () => stdin.destroy());
+  const ring = collectStderr(stderrFd);
+  const reader = createLineReader(maxLineBytes);
+  pty.onData((chunk) => {
+    const lines = reader.push(chunk as unknown as Buffer);
+    if (lines.length > 0) onLines(lines);
+  });
+  // node-pty says `exit` only when the last output has been read.
+  const exited = new Promise<Exit>((resolve) => {
+    pty.onExit(({ exitCode, signal }) => {
+      const rest = reader.end();
+      if (rest.length > 0) onLines(rest);
+      stdin.destroy();
+      resolve({ code: exitCode, signal: signal ?? 0 });
+    });
+  });
+
+  let ending: Promise<void> | undefined;
+  return {
+    pid: pty.pid,
+    exited,
+    write: (line) =>
+      new Promise((resolve) => {
+        if (stdin.destroyed) return resolve();
+        const gone = () => resolve();
+        stdin.once("close", gone);
+        stdin.write(line, () => {
+          stdin.off("close", gone);
+          resolve();
+        });
+      }),
+    stderrTail: ring.tail,
+    end: (withinMs) => (ending ??= endProcess(pty.pid, exited, stdin, folder, withinMs).finally(ring.close)),
+  };
+}
+
+function quoted(path: string): string {
+  return `'${path.replaceAll("'", `'\\''`)}'`;
+}
+
+function collectStderr(fd: number): { tail: () => string; close: () => void } {
+  const socket = new Socket({ fd, readable: true, writable: false });
+  let ring = Buffer.alloc(0);
+  socket.on("data", (chunk) => {
+    ring = Buffer.concat([ring, chunk]).subarray(-stderrRingBytes);
+  });
+  socket.on("error", () => socket.destroy());
+  return { tail: () => ring.toString("utf8"), close: () => void socket.destroy() };
+}
+
+async function endProcess(
+  pid: number,
+  exited: Promise<Exit>,
+  stdin: Socket,
+  folder: PrivateFolder,
+  withinMs: number,
+): Promise<void> {
+  // Noted before anything dies: afterwards its children have another parent.
+  const family: ProcessEntry[] = await withDescriptors(() => familyOf(pid));
+  const stepMs = withinMs / 3;
+  const isGone = (ms: number) => Promise.race([exited.then(() => true), wait(ms, false, { ref: false })]);
+  stdin.destroy();
+  if (!(await isGone(stepMs))) {
+    await noteChildren(family, pid);
+    signalIfThere(pid, "SIGTERM");
+    if (!(await isGone(stepMs))) {
+      await noteChildren(family, pid);
+      signalIfThere(pid, "SIGKILL");
+    }
+  }
+  await killAll(() => [...stillThere(family), ...markedWith(new Set([folder.marker]))]);
+  await exited;
+  await withDescriptors(folder.remove);
+}
+
+async function noteChildren(family: ProcessEntry[], pid: number): Promise<void> {
+  for (const entry of await withDescriptors(() => familyOf(pid)))
+    if (!family.some((known) => known.pid === entry.pid)) family.push(entry);
+}

@@ -1,0 +1,86 @@
+// The folder of all live processes, `<data>/run`: one private folder (0700) a process, named by its marker, with its FIFOs and
+// files. It is the registry too: what stands in it after a crash is what the next start has to sweep [P3].
+import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { familyOf, killAll, markedWith, startTimeOf, type ProcessEntry } from "./process-table.ts";
+
+export interface PrivateFolder {
+  readonly marker: string;
+  readonly path: string;
+  readonly stdin: string;
+  readonly stderr: string;
+  write(files: Readonly<Record<string, string>>): void;
+  /** Notes the process, for the sweep. */
+  note(pid: number): void;
+  remove(): void;
+}
+
+/** Makes the private folder of a new process, with its FIFOs. */
+export async function makePrivateFolder(runFolder: string): Promise<PrivateFolder> {
+  const marker = randomUUID();
+  const path = join(runFolder, marker);
+  const stdin = join(path, "stdin");
+  const stderr = join(path, "stderr");
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  try {
+    await promisify(execFile)("mkfifo", ["-m", "600", stdin, stderr]);
+  } catch (error) {
+    rmSync(path, { recursive: true, force: true });
+    throw error;
+  }
+  return {
+    marker,
+    path,
+    stdin,
+    stderr,
+    write(files) {
+      for (const [name, content] of Object.entries(files)) writeFileSync(join(path, name), content, { mode: 0o600 });
+    },
+    note(pid) {
+      writeFileSync(join(path, "pid"), `${pid} ${startTimeOf(pid) ?? ""}`);
+    },
+    remove() {
+      rmSync(path, { recursive: true, force: true });
+    },
+  };
+}
+
+/**
+ * Ends what an earlier gateway left behind: every process that it noted, with its descendants, and everything that carries a
+ * marker of it. Only for a data folder whose lock is held. Returns how many processes were ended.
+ */
+export async function sweep(runFolder: string): Promise<number> {
+  const markers = new Set(foldersIn(runFolder));
+  if (markers.size === 0) return 0;
+  const killed = await killAll(() => [
+    ...[...markers].flatMap((marker) => noted(join(runFolder, marker))),
+    ...markedWith(markers),
+  ]);
+  for (const marker of markers) rmSync(join(runFolder, marker), { recursive: true, force: true });
+  return killed;
+}
+
+function foldersIn(runFolder: string): string[] {
+  try {
+    return readdirSync(runFolder);
+  } catch {
+    // No process has ever run here.
+    return [];
+  }
+}
+
+function noted(folder: string): ProcessEntry[] {
+  let text: string;
+  try {
+    text = readFileSync(join(folder, "pid"), "utf8");
+  } catch {
+    // The gateway went before it had noted the process; the marker finds it.
+    return [];
+  }
+  const [pid, startedAt] = text.split(/ (.*)/s);
+  const family = familyOf(Number(pid));
+  return family[0]?.startedAt === startedAt ? family : [];
+}

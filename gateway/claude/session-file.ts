@@ -1,0 +1,109 @@
+// [P6] Where the CLI keeps a session: `<session>.jsonl`, with a folder `<session>/` beside it for its subagents. It lies in
+// `$CLAUDE_CONFIG_DIR/projects/<folder>/`, or where Sluice brought it back from a snapshot. The file decides how a session is brought back, since a
+// process that was killed early has left none.
+import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { dirname, join, relative } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import { promisify } from "node:util";
+import { gunzip, gzip } from "node:zlib";
+import { z } from "zod";
+
+export interface SessionPlaces {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Where Sluice brings sessions back to: a folder a session. */
+  readonly restored?: string | undefined;
+}
+
+/** The newest file of the session, or undefined where there is none. */
+export function findSessionFile(places: SessionPlaces, session: string): string | undefined {
+  let newest: { path: string; mtimeMs: number } | undefined;
+  for (const path of candidates(places, session)) {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat && stat.size > 0 && stat.mtimeMs >= (newest?.mtimeMs ?? 0)) newest = { path, mtimeMs: stat.mtimeMs };
+  }
+  return newest?.path;
+}
+
+/** Removes all files of the session. Returns how many places held one. */
+export function removeSessionFiles(places: SessionPlaces, session: string): number {
+  const found = candidates(places, session).filter((path) => statSync(path, { throwIfNoEntry: false }));
+  for (const path of found) {
+    rmSync(path, { force: true });
+    rmSync(path.replace(/\.jsonl$/, ""), { recursive: true, force: true });
+  }
+  if (places.restored !== undefined) rmSync(join(places.restored, session), { recursive: true, force: true });
+  return found.length;
+}
+
+function candidates({ environment, restored }: SessionPlaces, session: string): string[] {
+  const configFolder = environment["CLAUDE_CONFIG_DIR"] ?? join(environment["HOME"] ?? homedir(), ".claude");
+  const projects = join(configFolder, "projects");
+  const paths = foldersIn(projects).map((project) => join(projects, project, `${session}.jsonl`));
+  return restored === undefined ? paths : [...paths, join(restored, session, `${session}.jsonl`)];
+}
+
+function foldersIn(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    // The CLI has not been used with this folder yet.
+    return [];
+  }
+}
+
+/** Files of a session by their path beside its `.jsonl`, whose own path is empty. */
+const pack = z.object({ version: z.literal(1), files: z.record(z.string(), z.string()) });
+
+/**
+ * Packs a session's file and folder; undefined while the file does not hold the answer `answerUuid`. The CLI may be writing: what is behind
+ * the last whole line is left out.
+ */
+async function packSession(file: string, answerUuid: string): Promise<Uint8Array | undefined> {
+  const text = await readFile(file, "utf8");
+  if (!text.includes(`"${answerUuid}"`)) return undefined;
+  const files: Record<string, string> = { "": text.slice(0, text.lastIndexOf("\n") + 1) };
+  const folder = file.replace(/\.jsonl$/, "");
+  const names = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
+  for (const entry of names) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    files[relative(folder, path)] = await readFile(path, "utf8");
+  }
+  return promisify(gzip)(JSON.stringify({ version: 1, files } satisfies z.infer<typeof pack>));
+}
+
+const packAttempts = 40;
+const packAttemptMs = 50;
+
+/**
+ * Packs the session's files as soon as they hold the answer: the CLI writes it a little after it reports the turn's end. Undefined where it
+ * does not come.
+ */
+export async function packAnswered(
+  places: SessionPlaces,
+  session: string,
+  answerUuid: string,
+): Promise<Uint8Array | undefined> {
+  for (let attempt = 0; attempt < packAttempts; attempt++) {
+    const file = findSessionFile(places, session);
+    const packed = file === undefined ? undefined : await packSession(file, answerUuid);
+    if (packed) return packed;
+    await wait(packAttemptMs);
+  }
+  return undefined;
+}
+
+/** Writes a packed session to `<folder>/<origin>.jsonl`; resolves with that path. */
+export async function unpackSession(packed: Uint8Array, folder: string, origin: string): Promise<string> {
+  const { files } = pack.parse(JSON.parse((await promisify(gunzip)(packed)).toString("utf8")));
+  const file = join(folder, `${origin}.jsonl`);
+  for (const [name, text] of Object.entries(files)) {
+    const path = name === "" ? file : join(folder, origin, name);
+    if (relative(folder, path).startsWith("..")) throw new Error("a packed session has a file outside its folder");
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    writeFileSync(path, text, { mode: 0o600 });
+  }
+  return file;
+}
