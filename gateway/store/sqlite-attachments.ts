@@ -1,0 +1,66 @@
+// Attachments in the SQLite store: kept once by their hash, seen by whoever sees a session that refers to them, and by who sent
+// them ahead of a prompt.
+import type { DatabaseSync } from "node:sqlite";
+import type { Store, Write } from "./port.ts";
+import { owned, visibility, visible } from "./sqlite-statements.ts";
+
+type Row = Record<string, unknown>;
+export type AttachmentWrite = Extract<Write, { kind: "attachment" | "attachment_link" | "upload" }>;
+
+const seen = `(EXISTS (SELECT 1 FROM session_attachments l JOIN sessions s USING (session) WHERE l.hash = a.hash AND ${visible})
+  OR EXISTS (SELECT 1 FROM uploads s WHERE s.hash = a.hash AND ${owned}))`;
+
+function prepareAttachmentStatements(database: DatabaseSync) {
+  const prepare = (sql: string) => database.prepare(sql);
+  return {
+    insert: prepare(
+      `INSERT INTO attachments (hash, media_type, bytes) VALUES (:hash, :media_type, :bytes) ON CONFLICT DO NOTHING`,
+    ),
+    link: prepare(`INSERT INTO session_attachments (hash, session) VALUES (:hash, :session) ON CONFLICT DO NOTHING`),
+    upload: prepare(
+      `INSERT INTO uploads (hash, owner_key, owner_user, at) VALUES (:hash, :key, :user, :at)
+       ON CONFLICT DO UPDATE SET at = excluded.at`,
+    ),
+    one: prepare(`SELECT a.* FROM attachments a WHERE a.hash = :hash AND ${seen}`),
+    head: prepare(`SELECT a.media_type, length(a.bytes) AS size FROM attachments a WHERE a.hash = :hash AND ${seen}`),
+    dropUploads: prepare(`DELETE FROM uploads WHERE at < :before`),
+    dropUnused: prepare(
+      `DELETE FROM attachments WHERE NOT EXISTS (SELECT 1 FROM session_attachments l WHERE l.hash = attachments.hash)
+         AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.hash = attachments.hash)`,
+    ),
+  };
+}
+
+export interface AttachmentParts {
+  readonly reads: Pick<Store, "attachment" | "attachmentHead">;
+  write(change: AttachmentWrite): void;
+  /** Forgets what was sent ahead before `before`, with the bytes that no session refers to. */
+  dropUploads(before: number): void;
+}
+
+export function createAttachments(database: DatabaseSync): AttachmentParts {
+  const sql = prepareAttachmentStatements(database);
+  return {
+    reads: {
+      async attachment(caller, hash) {
+        const row = sql.one.get({ hash, ...visibility(caller) }) as Row | undefined;
+        return row && { hash, mediaType: row["media_type"] as string, bytes: row["bytes"] as Uint8Array };
+      },
+      async attachmentHead(caller, hash) {
+        const row = sql.head.get({ hash, ...visibility(caller) }) as Row | undefined;
+        return row && { hash, mediaType: row["media_type"] as string, size: row["size"] as number };
+      },
+    },
+    write(change) {
+      if (change.kind === "attachment_link") return void sql.link.run({ hash: change.hash, session: change.session });
+      const { hash, mediaType, bytes } = change.attachment;
+      sql.insert.run({ hash, media_type: mediaType, bytes });
+      if (change.kind === "attachment") return void sql.link.run({ hash, session: change.session });
+      const { owner, at } = change;
+      sql.upload.run({ hash, key: owner.key, user: owner.user, at });
+    },
+    dropUploads(before) {
+      if (sql.dropUploads.run({ before }).changes > 0) sql.dropUnused.run();
+    },
+  };
+}

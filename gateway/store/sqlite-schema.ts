@@ -1,0 +1,182 @@
+// The SQLite schema as a list of migrations. A database remembers in `user_version` how many it has seen; one that has seen more than
+// there are is of a newer Sluice and is refused. Never change an entry that was released: add one.
+
+export const migrations: readonly string[] = [
+  `
+  CREATE TABLE sessions (
+    session TEXT PRIMARY KEY,
+    agent TEXT NOT NULL,
+    owner_key TEXT NOT NULL,
+    owner_user TEXT,
+    last_seq INTEGER NOT NULL DEFAULT 0,
+    created_at INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX sessions_by_owner ON sessions (owner_key, owner_user);
+
+  CREATE TABLE turns (
+    turn TEXT PRIMARY KEY,
+    session TEXT NOT NULL REFERENCES sessions (session),
+    by TEXT NOT NULL,
+    state TEXT NOT NULL,
+    prompt TEXT NOT NULL,
+    options TEXT NOT NULL,
+    queued_at INTEGER NOT NULL,
+    started_at INTEGER,
+    ended_at INTEGER,
+    first_seq INTEGER NOT NULL DEFAULT 0,
+    last_seq INTEGER,
+    ending TEXT
+  ) STRICT;
+  CREATE INDEX turns_by_session ON turns (session, turn);
+  CREATE INDEX turns_unfinished ON turns (turn) WHERE state IN ('queued', 'running', 'waiting');
+
+  CREATE TABLE idempotency_keys (
+    owner_key TEXT NOT NULL,
+    owner_user TEXT NOT NULL,
+    key TEXT NOT NULL,
+    turn TEXT NOT NULL,
+    body_hash TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (owner_key, owner_user, key)
+  ) STRICT, WITHOUT ROWID;
+
+  -- A row is one event, or adjacent deltas folded into one: then it stands for first_seq to seq, and ends has a 32-bit
+  -- little-endian number for each of them, the length of the text after it.
+  CREATE TABLE events (
+    session TEXT NOT NULL REFERENCES sessions (session),
+    seq INTEGER NOT NULL,
+    first_seq INTEGER NOT NULL,
+    turn TEXT,
+    at INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    body TEXT NOT NULL,
+    ends BLOB,
+    PRIMARY KEY (session, seq)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE attachments (
+    hash TEXT PRIMARY KEY,
+    media_type TEXT NOT NULL,
+    bytes BLOB NOT NULL
+  ) STRICT;
+  CREATE TABLE session_attachments (
+    hash TEXT NOT NULL REFERENCES attachments (hash),
+    session TEXT NOT NULL REFERENCES sessions (session),
+    PRIMARY KEY (hash, session)
+  ) STRICT, WITHOUT ROWID;
+  `,
+  // Sessions that can be listed, found, continued elsewhere and branched.
+  `
+  ALTER TABLE sessions ADD COLUMN title TEXT;
+  ALTER TABLE sessions ADD COLUMN updated_at INTEGER NOT NULL DEFAULT 0;
+  UPDATE sessions SET updated_at = created_at;
+  CREATE INDEX sessions_by_time ON sessions (updated_at, session);
+
+  -- The uuid of the CLI's last answer in a turn: where a branch begins, and what a snapshot must hold.
+  ALTER TABLE turns ADD COLUMN answer_uuid TEXT;
+
+  -- One row a turn: its prompt's and its answer's words.
+  CREATE VIRTUAL TABLE turn_words USING fts5 (words, turn UNINDEXED, session UNINDEXED);
+
+  -- The CLI's own session file and its folder, packed; origin is the session whose file it is, another one where this session is
+  -- a branch that has not begun yet.
+  CREATE TABLE snapshots (
+    session TEXT PRIMARY KEY REFERENCES sessions (session),
+    origin TEXT NOT NULL,
+    answer_uuid TEXT,
+    packed BLOB NOT NULL,
+    at INTEGER NOT NULL
+  ) STRICT;
+  `,
+  // Tool calls that wait, or waited, for a person: made and settled by their events.
+  `
+  CREATE TABLE approvals (
+    approval TEXT PRIMARY KEY,
+    session TEXT NOT NULL REFERENCES sessions (session),
+    turn TEXT NOT NULL,
+    tool TEXT NOT NULL,
+    requested TEXT NOT NULL,
+    requested_at INTEGER NOT NULL,
+    resolved TEXT,
+    resolved_at INTEGER,
+    -- The tool is allowed for the rest of the session.
+    is_grant INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  CREATE INDEX approvals_by_session ON approvals (session, approval);
+  CREATE INDEX approvals_pending ON approvals (approval) WHERE resolved IS NULL;
+  CREATE INDEX approvals_granted ON approvals (session, tool) WHERE is_grant = 1;
+  `,
+  // What users send ahead of a prompt, what they think of an answer, what turns have used, and what limits there are.
+  `
+  CREATE TABLE uploads (
+    hash TEXT NOT NULL REFERENCES attachments (hash),
+    owner_key TEXT NOT NULL,
+    owner_user TEXT,
+    at INTEGER NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX uploads_once ON uploads (hash, owner_key, coalesce(owner_user, ''));
+
+  ALTER TABLE turns ADD COLUMN rating TEXT;
+  ALTER TABLE turns ADD COLUMN rating_comment TEXT;
+
+  -- One row an ended turn. It has no column "session": it stays when its session is deleted.
+  CREATE TABLE turn_usage (
+    turn TEXT PRIMARY KEY,
+    agent TEXT NOT NULL,
+    owner_key TEXT NOT NULL,
+    owner_user TEXT,
+    ended_at INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cache_creation_tokens INTEGER NOT NULL,
+    cache_read_tokens INTEGER NOT NULL,
+    cost_usd REAL NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX turn_usage_by_time ON turn_usage (ended_at);
+  INSERT INTO turn_usage
+    SELECT t.turn, s.agent, s.owner_key, s.owner_user, t.ended_at, t.state,
+      CAST(coalesce(t.ending ->> '$.usage.input_tokens', 0) AS INTEGER),
+      CAST(coalesce(t.ending ->> '$.usage.output_tokens', 0) AS INTEGER),
+      CAST(coalesce(t.ending ->> '$.usage.cache_creation_input_tokens', 0) AS INTEGER),
+      CAST(coalesce(t.ending ->> '$.usage.cache_read_input_tokens', 0) AS INTEGER),
+      CAST(coalesce(t.ending ->> '$.cost_usd', 0) AS REAL)
+    FROM turns t JOIN sessions s USING (session) WHERE t.ended_at IS NOT NULL;
+
+  CREATE TABLE rate_limits (
+    credential TEXT NOT NULL,
+    name TEXT NOT NULL,
+    status TEXT NOT NULL,
+    resets_at INTEGER,
+    using_overage INTEGER NOT NULL,
+    api_key_source TEXT,
+    at INTEGER NOT NULL,
+    stops_turns INTEGER NOT NULL,
+    PRIMARY KEY (credential, name)
+  ) STRICT, WITHOUT ROWID;
+  `,
+  // Where in its session's log a turn left the queue, and turns in the order of the log: a transcript reads turn by turn.
+  `
+  ALTER TABLE turns ADD COLUMN started_seq INTEGER;
+  CREATE INDEX turns_in_log ON turns (session, first_seq);
+  `,
+  `
+  CREATE TABLE keys (
+    name TEXT PRIMARY KEY,
+    hash BLOB NOT NULL,
+    scopes TEXT NOT NULL,
+    agents TEXT,
+    made_at INTEGER NOT NULL,
+    revoked_at INTEGER
+  ) STRICT;
+  `,
+  // What the CLI said in a turn beside its protocol.
+  `
+  CREATE TABLE diagnostics (
+    turn TEXT PRIMARY KEY,
+    session TEXT NOT NULL REFERENCES sessions (session),
+    text TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX diagnostics_by_session ON diagnostics (session);
+  `,
+];

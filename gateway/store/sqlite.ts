@@ -1,0 +1,80 @@
+// The store on `node:sqlite`: one file, WAL, one writer. A commit survives a killed process; a lost machine may lose the newest
+// ones (synchronous = NORMAL), which readers are told by `gap`.
+import { DatabaseSync } from "node:sqlite";
+import { SetupError } from "../protocol/errors.ts";
+import type { Store } from "./port.ts";
+import { createApprovalRows } from "./sqlite-approvals.ts";
+import { createAttachments } from "./sqlite-attachments.ts";
+import { createCommit } from "./sqlite-commit.ts";
+import { createReads } from "./sqlite-reads.ts";
+import { createKeys } from "./sqlite-keys.ts";
+import { createSessions } from "./sqlite-sessions.ts";
+import { migrations } from "./sqlite-schema.ts";
+import { createUsage } from "./sqlite-usage.ts";
+import { prepareStatements, type Statements } from "./sqlite-statements.ts";
+
+/** Idempotency keys older than this are dropped at start. */
+const idempotencyMs = 24 * 60 * 60 * 1000;
+
+/** Attachments that were sent longer ago, and that no prompt refers to, are dropped at start. */
+const uploadMs = 7 * 24 * 60 * 60 * 1000;
+
+/** Opens the file, made if absent. Throws a `SetupError` if it is damaged or of a newer Sluice. */
+export function openSqliteStore(path: string): Store {
+  const { database, sql } = openDatabase(path);
+  const { write, ...sessions } = createSessions(database);
+  const { note, ...approvals } = createApprovalRows(database);
+  const attachments = createAttachments(database);
+  const usage = createUsage(database);
+  attachments.dropUploads(Date.now() - uploadMs);
+  return {
+    commit: createCommit(database, sql, { sessions: { write }, approvals: { note }, attachments, usage }),
+    ...createReads(sql),
+    ...sessions,
+    ...approvals,
+    ...attachments.reads,
+    ...usage.reads,
+    ...createKeys(database),
+    async close() {
+      database.close();
+    },
+  };
+}
+
+function openDatabase(path: string): { database: DatabaseSync; sql: Statements } {
+  let database: DatabaseSync | undefined;
+  try {
+    database = new DatabaseSync(path);
+    database.exec(
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000",
+    );
+    migrate(database, path);
+    // A damaged table is found out here at the latest.
+    const sql = prepareStatements(database);
+    sql.dropIdempotencyKeys.run({ before: Date.now() - idempotencyMs });
+    // A commit that finds a lock holds up everything else meanwhile, and is tried again.
+    database.exec("PRAGMA busy_timeout = 1000");
+    return { database, sql };
+  } catch (error) {
+    database?.close();
+    if (error instanceof SetupError) throw error;
+    const reason = error instanceof Error ? error.message : "unknown error";
+    throw new SetupError(
+      "database_damaged",
+      `The database ${path} cannot be read (${reason}).`,
+      "Put a backup of it back, or move it away to start anew.",
+    );
+  }
+}
+
+function migrate(database: DatabaseSync, path: string): void {
+  const { user_version: seen } = database.prepare("PRAGMA user_version").get() as { user_version: number };
+  if (seen > migrations.length)
+    throw new SetupError(
+      "database_newer",
+      `The database ${path} was written by a newer Sluice (schema ${seen}, this one knows ${migrations.length}).`,
+      "Use that version of Sluice, or another data folder.",
+    );
+  for (let version = seen; version < migrations.length; version++)
+    database.exec(`BEGIN IMMEDIATE; ${migrations[version]!} PRAGMA user_version = ${version + 1}; COMMIT`);
+}
