@@ -1,0 +1,31 @@
+// [P6] How a session's process takes the session up: by its file, from a snapshot, as a branch of another one, or anew.
+import { join } from "node:path";
+import type { SessionOrigin } from "../claude/command.ts";
+import { StartFailure } from "../claude/launch.ts";
+import { failure } from "../claude/outcome.ts";
+import { findSessionFile, unpackSession, type SessionPlaces } from "../claude/session-file.ts";
+import { gatewayCaller } from "../protocol/callers.ts";
+import type { Store } from "../store/port.ts";
+
+export interface OriginDeps {
+  readonly store: Store;
+  readonly places: Required<SessionPlaces>;
+}
+
+const lost =
+  'The CLI\'s memory of this session is lost. A prompt with `continue_from: "transcript"` goes on from what the log has of it.';
+
+/** Rejects with a `StartFailure` `session_lost` where the CLI has answered in this session and nothing of that is left. */
+export async function originOf(session: string, { store, places }: OriginDeps): Promise<SessionOrigin> {
+  const file = findSessionFile(places, session);
+  if (file !== undefined) return { kind: "resume", file };
+  const snapshot = await store.snapshot(gatewayCaller, session);
+  if (snapshot) {
+    const restored = await unpackSession(snapshot.packed, join(places.restored!, session), snapshot.origin);
+    if (snapshot.origin === session) return { kind: "resume", file: restored };
+    return { kind: "fork", file: restored, answerUuid: snapshot.answerUuid };
+  }
+  const turns = await store.turns(gatewayCaller, { session, limit: 200 });
+  if (turns.some((turn) => turn.answerUuid !== null)) throw new StartFailure(failure("session_lost", lost));
+  return { kind: "new" };
+}
