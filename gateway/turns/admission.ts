@@ -1,0 +1,93 @@
+// Whether a prompt is taken [T1, T6, A5]: what of a request is refused at once, and for which session and agent it is otherwise.
+import { checkWishes, type Registry } from "../agents/registry.ts";
+import type { AgentConfig } from "../protocol/agents.ts";
+import type { Caller, Owner } from "../protocol/callers.ts";
+import { GatewayError } from "../protocol/errors.ts";
+import type { Limits } from "../protocol/limits.ts";
+import { promptText } from "../protocol/prompt.ts";
+import type { CreateTurn } from "../protocol/requests.ts";
+import type { SessionRow, Store } from "../store/port.ts";
+import type { Queue } from "./queue.ts";
+import type { RateLimits } from "./rate-limits.ts";
+
+export interface Admission {
+  readonly agent: AgentConfig;
+  readonly owner: Owner;
+  /** The session to go on with; undefined where a new one begins. */
+  readonly session: SessionRow | undefined;
+}
+
+export interface AdmissionDeps {
+  readonly store: Store;
+  readonly registry: Registry;
+  readonly queue: Queue;
+  readonly limits: Limits;
+  readonly rateLimits: RateLimits;
+  readonly now: () => number;
+  /** In bytes. */
+  readonly freeMemory: () => number;
+}
+
+/** When a client that was refused for want of room may try again. */
+export const retryAfterS = 10;
+
+/** Throws a `GatewayError` where the request is refused. */
+export async function admit(caller: Caller, request: CreateTurn, deps: AdmissionDeps): Promise<Admission> {
+  if (Buffer.byteLength(promptText(request.prompt)) > deps.limits.prompt_bytes)
+    throw new GatewayError("payload_too_large", `prompt must be at most ${deps.limits.prompt_bytes} bytes`, {
+      field: "prompt",
+    });
+  const session = request.session === undefined ? undefined : await findSession(caller, request, deps.store);
+  const agent = deps.registry.find(session?.agent ?? request.agent, caller.agents);
+  checkWishes(agent, request);
+  checkRateLimit(agent, deps);
+  return { agent, owner: session?.owner ?? { key: caller.key, user: caller.user }, session };
+}
+
+/**
+ * Throws a `GatewayError` where the request must not wait, or there is no room for it. Its place in the queue must be taken before
+ * anything is awaited: of two requests at once both would find the last place free.
+ */
+export function checkPlace({ agent, owner, session }: Admission, request: CreateTurn, deps: AdmissionDeps): void {
+  if (session && request.on_busy === "reject") checkIdle(session.session, deps.queue);
+  checkRoom(agent, owner, deps);
+}
+
+/** A caller's name in the queue. */
+export function callerName({ key, user }: Owner): string {
+  return JSON.stringify([key, user]);
+}
+
+async function findSession(caller: Caller, { session, agent }: CreateTurn, store: Store): Promise<SessionRow> {
+  const row = await store.session(caller, session!);
+  if (!row) throw new GatewayError("not_found", `There is no session "${session}".`, { field: "session" });
+  if (agent !== undefined && agent !== row.agent)
+    throw new GatewayError("conflict", `The session belongs to the agent "${row.agent}".`, { field: "agent" });
+  return row;
+}
+
+/** A turn that can only fail is not begun: it would cost a process start. */
+function checkRateLimit(agent: AgentConfig, { rateLimits, now }: AdmissionDeps): void {
+  const until = rateLimits.stoppedUntil(agent);
+  if (until === undefined) return;
+  throw new GatewayError("rate_limited", "The account's limit is reached. Try again when it resets.", {
+    retry_after_s: (until - now()) / 1000,
+    resets_at: new Date(until).toISOString(),
+  });
+}
+
+function checkIdle(session: string, queue: Queue): void {
+  if (queue.running(session) || queue.count((entry) => entry.session === session) > 0)
+    throw new GatewayError("busy", "A turn of this session is running or waiting.");
+}
+
+function checkRoom(agent: AgentConfig, owner: Owner, { queue, limits, freeMemory }: AdmissionDeps): void {
+  const caller = callerName(owner);
+  const extra = { retry_after_s: retryAfterS };
+  if (queue.count((entry) => entry.caller === caller) >= limits.queue_per_caller)
+    throw new GatewayError("too_many_requests", "Too many turns of yours are waiting. Try again later.", extra);
+  if (queue.length >= limits.queue || queue.count((entry) => entry.agent === agent.name) >= agent.queue)
+    throw new GatewayError("queue_full", "Too many turns are waiting. Try again later.", extra);
+  if (freeMemory() < limits.min_free_memory_mb * 1024 * 1024)
+    throw new GatewayError("no_capacity", "The machine has too little free memory. Try again later.", extra);
+}
