@@ -1,0 +1,157 @@
+// A request → its identity. There is one way in for each kind: a service key or a token as `Authorization: Bearer`, a ticket as `?ticket=` on a
+// stream, a sign-in as a cookie.
+import { timingSafeEqual } from "node:crypto";
+import type { Context, MiddlewareHandler } from "hono";
+import { getCookie } from "hono/cookie";
+import { GatewayError } from "../../protocol/errors.ts";
+import type { Caller } from "../../protocol/callers.ts";
+import { browserScopes, scopes as allScopes, type Scope } from "../../protocol/scopes.ts";
+import type { Env } from "../env.ts";
+import { readUser } from "../input.ts";
+import type { Identity } from "./identity.ts";
+import type { KeyRing, ServiceKey } from "./key-ring.ts";
+import type { Signer } from "./signed.ts";
+
+export interface AuthDeps {
+  readonly keys: KeyRing;
+  readonly signer: Signer;
+  /** Lets every caller in as this one: only for the demo, on loopback. */
+  readonly openCaller?: Caller | undefined;
+  readonly now?: () => number;
+}
+
+/** Visitors of public agents belong to this key: it has no secret. */
+export const visitorKey = "visitors";
+
+export const cookieName = "sluice_sign_in";
+
+export interface Auth {
+  readonly middleware: MiddlewareHandler<Env>;
+  /** Whether an identity is still good: its key is not revoked, its time not over. */
+  isGood(identity: Identity): boolean;
+}
+
+export function createAuth({ keys, signer, openCaller, now = Date.now }: AuthDeps): Auth {
+  /** A visitor, who may have an earlier token to renew, is whoever shows nothing else at the one route that is for them. */
+  async function identify(c: Context<Env>): Promise<Identity> {
+    if (c.req.method !== "POST" || c.req.path !== "/api/tokens") return shown(c);
+    const identity = await shown(c).catch((error: unknown) => {
+      if (error instanceof GatewayError) return visitor;
+      throw error;
+    });
+    return identity.key === visitorKey ? visitor : identity;
+  }
+
+  async function shown(c: Context<Env>): Promise<Identity> {
+    const authorization = c.req.header("authorization");
+    // No other way in beside it: who shows a key is taken for just that key's holder.
+    if (authorization !== undefined) return byBearer(/^Bearer +(\S+)$/i.exec(authorization)?.[1] ?? "");
+    const isStream = c.req.method === "GET" && c.req.path.endsWith("/events");
+    const ticket = isStream ? c.req.query("ticket") : undefined;
+    if (ticket !== undefined) return byTicket(ticket);
+    const cookie = getCookie(c, cookieName);
+    if (cookie !== undefined) return byCookie(cookie);
+    if (openCaller) return openIdentity(openCaller);
+    throw unauthorized("A key is needed: Authorization: Bearer <key>.");
+  }
+
+  async function byBearer(bearer: string): Promise<Identity> {
+    const key = keys.find(bearer);
+    if (key) return serviceIdentity(key);
+    const token = await signer.verify(bearer, "token");
+    const owner = token && keys.named(token.key);
+    if (!token || !owner) throw unauthorized("This key or token is not known, or it has run out.");
+    return {
+      caller: { key: token.key, user: token.user, reach: "user", agents: both(owner.agents, token.agents) },
+      scopes: new Set(browserScopes.filter((scope) => owner.scopes.includes(scope))),
+      key: token.key,
+      keyHash: owner.hash,
+      kind: "token",
+      origins: token.origins ?? undefined,
+      expiresAt: token.exp,
+    };
+  }
+
+  async function byTicket(jwt: string): Promise<Identity> {
+    const ticket = await signer.verify(jwt, "ticket");
+    const key = ticket && keys.named(ticket.key);
+    if (!ticket || !key) throw unauthorized("This ticket is not good, or not any more.");
+    const { owner, agent, session } = ticket;
+    return {
+      caller: { ...owner, reach: "user", agents: [agent], session },
+      scopes: new Set<Scope>(["turns"]),
+      key: ticket.key,
+      keyHash: key.hash,
+      kind: "ticket",
+      origins: ticket.origin === null ? undefined : [ticket.origin],
+      expiresAt: ticket.exp,
+    };
+  }
+
+  async function byCookie(jwt: string): Promise<Identity> {
+    const cookie = await signer.verify(jwt, "cookie");
+    const owner = cookie && keys.named(cookie.key);
+    if (!cookie || !owner) throw unauthorized("You are signed out.");
+    return { ...serviceIdentity(owner), kind: "cookie", expiresAt: cookie.exp };
+  }
+
+  return {
+    middleware: async (c, next) => {
+      const identity = await identify(c);
+      checkOrigin(identity, c.req.header("origin"));
+      c.set("identity", identity);
+      c.set("caller", narrowed(identity.caller, readUser(c)));
+      await next();
+    },
+    isGood({ kind, key, keyHash, expiresAt }) {
+      if (kind === "open") return true;
+      const hash = keys.named(key)?.hash;
+      if (hash === undefined || keyHash === undefined || !timingSafeEqual(hash, keyHash)) return false;
+      return expiresAt === undefined || expiresAt * 1000 > now();
+    },
+  };
+}
+
+const visitor: Identity = {
+  caller: { key: visitorKey, user: null, reach: "user" },
+  scopes: new Set<Scope>(["tokens"]),
+  key: visitorKey,
+  kind: "visitor",
+};
+
+function serviceIdentity(key: ServiceKey): Identity {
+  const isAdmin = key.scopes.includes("admin");
+  return {
+    caller: { key: key.name, user: null, reach: isAdmin ? "all" : "key", agents: key.agents },
+    scopes: new Set(key.scopes),
+    key: key.name,
+    keyHash: key.hash,
+    kind: "service",
+  };
+}
+
+function openIdentity(caller: Caller): Identity {
+  return { caller, scopes: new Set(allScopes), key: caller.key, kind: "open" };
+}
+
+/** Where both limit the agents, only those that both allow. */
+function both(a: readonly string[] | null, b: readonly string[] | null): readonly string[] | null {
+  if (a === null || b === null) return a ?? b;
+  return a.filter((name) => b.includes(name));
+}
+
+/** A browser says where a page comes from; what was made for one page is not good on another. */
+function checkOrigin({ origins }: Identity, origin: string | undefined): void {
+  if (origins && origin !== undefined && !origins.includes(origin))
+    throw new GatewayError("origin_not_allowed", "This token was made for another page.");
+}
+
+/** A key that speaks for one of its users sees that user's sessions alone. Whoever is one user already stays that user. */
+export function narrowed(caller: Caller, user: string | undefined): Caller {
+  if (user === undefined || caller.reach === "user") return caller;
+  return { ...caller, user, reach: "user" };
+}
+
+function unauthorized(what: string): GatewayError {
+  return new GatewayError("unauthorized", what, { headers: { "WWW-Authenticate": "Bearer" } });
+}

@@ -1,0 +1,59 @@
+// [A4] Which scope each route under /api/ wants: the one table. The app does not start with a route that is not in it, so none is open by oversight.
+import type { Hono, MiddlewareHandler } from "hono";
+import { matchedRoutes } from "hono/route";
+import { GatewayError } from "../../protocol/errors.ts";
+import type { Scope } from "../../protocol/scopes.ts";
+import type { Env } from "../env.ts";
+
+export const routeScopes: Readonly<Record<string, Scope>> = {
+  "POST /api/turns": "turns",
+  "GET /api/turns": "turns",
+  "GET /api/turns/:turn": "turns",
+  "GET /api/turns/:turn/events": "turns",
+  "POST /api/turns/:turn/cancel": "turns",
+  "GET /api/turns/:turn/diagnostics": "admin",
+  "PUT /api/turns/:turn/rating": "turns",
+  "GET /api/sessions": "transcripts",
+  "POST /api/sessions": "turns",
+  "GET /api/sessions/:session": "turns",
+  "PATCH /api/sessions/:session": "turns",
+  "DELETE /api/sessions/:session": "turns",
+  "POST /api/sessions/:session/fork": "turns",
+  "POST /api/sessions/:session/warm": "turns",
+  "POST /api/sessions/:session/ticket": "turns",
+  "GET /api/sessions/:session/events": "turns",
+  "GET /api/sessions/:session/transcript": "transcripts",
+  "GET /api/approvals": "approvals",
+  "POST /api/approvals/:approval": "approvals",
+  "POST /api/attachments": "turns",
+  "GET /api/attachments/:hash": "turns",
+  "GET /api/usage": "usage",
+  "POST /api/tokens": "tokens",
+  "POST /api/sign-in-links": "tokens",
+};
+
+/** Refuses a caller whose key does not have the scope of the route that this request will meet. Behind authentication, before all routes. */
+export const checkScope: MiddlewareHandler<Env> = async (c, next) => {
+  const route = matchedRoutes(c)
+    .map(({ method, path }) => `${method} ${path}`)
+    // The first that fits is the one that answers.
+    .find((name) => Object.hasOwn(routeScopes, name));
+  const scope = route === undefined ? undefined : routeScopes[route];
+  if (scope !== undefined && !c.get("identity").scopes.has(scope))
+    throw new GatewayError("forbidden", `This needs a key with the scope "${scope}".`);
+  await next();
+};
+
+/** Throws where a route of the app stands in no line of the table, or a line stands for no route. Call it when all are mounted. */
+export function checkRoutes(app: Hono<Env>): void {
+  const mounted = new Set(
+    app.routes
+      .filter(({ method, path }) => method !== "ALL" && path.startsWith("/api/"))
+      .map(({ method, path }) => `${method} ${path}`),
+  );
+  for (const route of mounted)
+    if (!Object.hasOwn(routeScopes, route))
+      throw new Error(`${route} has no scope: add it to the table in route-scopes.ts`);
+  for (const route of Object.keys(routeScopes))
+    if (!mounted.has(route)) throw new Error(`${route} has a scope, but is not served`);
+}

@@ -1,0 +1,15 @@
+// What every handler finds in its context.
+import type { HttpBindings } from "@hono/node-server";
+import type { Identity } from "./auth/identity.ts";
+import type { Caller } from "../protocol/callers.ts";
+
+export interface Env {
+  /** The Node request and response; absent where the app is called without a socket. */
+  Bindings: Partial<HttpBindings>;
+  Variables: {
+    requestId: string;
+    /** Set by authentication: who it is, and as whom they ask. */
+    identity: Identity;
+    caller: Caller;
+  };
+}

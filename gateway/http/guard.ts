@@ -1,0 +1,79 @@
+// [A2] Which hosts this gateway answers to, and which pages may make a browser call it. First of all checks: a key does not help against
+// a page that rebinds its name to this machine or that posts from elsewhere.
+import type { Context, MiddlewareHandler } from "hono";
+import { GatewayError } from "../protocol/errors.ts";
+import type { Env } from "./env.ts";
+
+export interface GuardOptions {
+  /** Host names without port, lower case; loopback is always among them. */
+  readonly allowedHosts: readonly string[];
+  readonly allowedOrigins: readonly string[];
+}
+
+const loopbackHosts = ["localhost", "127.0.0.1", "[::1]"];
+const exposedHeaders =
+  "Location, Retry-After, ETag, RateLimit, RateLimit-Policy, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Sluice-Session, Sluice-Turn";
+const preflightSeconds = "600";
+
+export function createGuard({ allowedHosts, allowedOrigins }: GuardOptions): MiddlewareHandler<Env> {
+  const hosts = new Set([...loopbackHosts, ...allowedHosts.map((host) => host.toLowerCase())]);
+  const origins = new Set(allowedOrigins);
+
+  return async (c, next) => {
+    const host = c.req.header("host") ?? "";
+    // A request line may name a host too, and replies carry addresses made of it.
+    if (!hosts.has(hostName(host)) || new URL(c.req.url).hostname !== hostName(host))
+      throw new GatewayError(
+        "host_not_allowed",
+        "The Host header names no host of this gateway. Its operator can allow it: SLUICE_ALLOWED_HOSTS.",
+      );
+    const origin = c.req.header("origin");
+    const isOwn = origin !== undefined && (origin === `http://${host}` || origin === `https://${host}`);
+    const isAllowed = isOwn || (origin !== undefined && origins.has(origin));
+    if (origin !== undefined && isAllowed && !isOwn) allowReading(c, origin);
+    if (c.req.method === "OPTIONS" && c.req.header("access-control-request-method") !== undefined) {
+      if (!isAllowed) throw refused();
+      return preflight(c);
+    }
+    // Of reads too: streams are reads, and what is read may be somebody's.
+    if (c.req.path.startsWith("/api/") || changesSomething(c)) checkOrigin(c, origin, isAllowed);
+    await next();
+  };
+}
+
+function hostName(host: string): string {
+  return host.toLowerCase().replace(/:\d+$/, "");
+}
+
+function checkOrigin(c: Context<Env>, origin: string | undefined, isAllowed: boolean): void {
+  if (origin !== undefined) {
+    if (!isAllowed) throw refused();
+    return;
+  }
+  const site = c.req.header("sec-fetch-site");
+  if (site !== undefined && site !== "same-origin" && site !== "none") throw refused();
+}
+
+function refused(): GatewayError {
+  return new GatewayError(
+    "origin_not_allowed",
+    "This page's origin may not call the gateway. Its operator can allow it: SLUICE_ALLOWED_ORIGINS.",
+  );
+}
+
+function changesSomething(c: Context<Env>): boolean {
+  return c.req.method !== "GET" && c.req.method !== "HEAD";
+}
+
+function allowReading(c: Context<Env>, origin: string): void {
+  c.header("Access-Control-Allow-Origin", origin);
+  c.header("Vary", "Origin");
+  c.header("Access-Control-Expose-Headers", exposedHeaders);
+}
+
+function preflight(c: Context<Env>): Response {
+  c.header("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE");
+  c.header("Access-Control-Allow-Headers", "authorization, content-type, idempotency-key, last-event-id, prefer");
+  c.header("Access-Control-Max-Age", preflightSeconds);
+  return c.body(null, 204);
+}

@@ -1,0 +1,167 @@
+// [T6] How much one caller gets: turns and tokens a minute, open streams; counted per service key, per user and per address, in memory. A
+// request that is refused here has cost nothing yet, and counts nowhere: one user's flood takes nothing from the others of its key.
+// The headers: https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
+import { isIP } from "node:net";
+import type { Context } from "hono";
+import { RateLimiterMemory, type RateLimiterRes } from "rate-limiter-flexible";
+import { GatewayError } from "../protocol/errors.ts";
+import { visitorRate, type Limits, type Rate } from "../protocol/limits.ts";
+import type { Owner } from "../protocol/callers.ts";
+import { visitorKey } from "./auth/authenticate.ts";
+import type { Env } from "./env.ts";
+
+export interface Rates {
+  /** Counts a turn that this caller asks for. Rejects with `too_many_requests`. Call it before anything is stored or started. */
+  turn(c: Context<Env>, caller: Owner): Promise<void>;
+  /** The same for a token; `user` is the one that it is for. */
+  token(c: Context<Env>, caller: Owner): Promise<void>;
+  /** Counts a reply that stays open, until it is closed; throws `too_many_requests`. Without a socket nothing is counted. */
+  stream(c: Context<Env>, caller: Owner): void;
+}
+
+/** Whom something is counted for. */
+interface Subject {
+  readonly kind: "address" | "key" | "user";
+  readonly id: string;
+  readonly rate: Rate;
+}
+
+interface Count {
+  readonly kind: Subject["kind"];
+  readonly limit: number;
+  readonly left: number;
+  /** Until it is `limit` again; undefined where only the end of a stream frees a place. */
+  readonly resetS?: number | undefined;
+}
+
+const minuteS = 60;
+/** An open stream may end at any time. */
+const streamRetryS = 5;
+
+export function createRates({ rates, trusted_proxies: proxies }: Pick<Limits, "rates" | "trusted_proxies">): Rates {
+  function subjectsOf(c: Context<Env>, { key, user }: Owner): Subject[] {
+    const isVisitor = key === visitorKey;
+    const address = addressOf(c, proxies);
+    const subjects: Subject[] = [{ kind: "key", id: key, rate: rates.key }];
+    // Without a socket, or when it is closed already, there is no address.
+    if (address !== "")
+      subjects.unshift({
+        kind: "address",
+        id: JSON.stringify([isVisitor, address]),
+        rate: isVisitor ? visitorRate : rates.address,
+      });
+    if (user !== null)
+      subjects.push({ kind: "user", id: JSON.stringify([key, user]), rate: isVisitor ? visitorRate : rates.user });
+    return subjects;
+  }
+  const turns = createCounter("turns");
+  const tokens = createCounter("tokens");
+  const openStreams = createPlaces();
+  return {
+    turn: (c, caller) => turns(c, subjectsOf(c, caller)),
+    token: (c, caller) => tokens(c, subjectsOf(c, caller)),
+    stream(c, caller) {
+      const outgoing = c.env?.outgoing;
+      if (outgoing) outgoing.once("close", openStreams(subjectsOf(c, caller)));
+    },
+  };
+}
+
+function createCounter(what: "turns" | "tokens"): (c: Context<Env>, subjects: readonly Subject[]) => Promise<void> {
+  const field = `${what}_per_minute` as const;
+  const limiters = new Map<string, RateLimiterMemory>();
+  let last: Promise<unknown> = Promise.resolve();
+
+  function limiterOf({ kind, rate }: Subject): RateLimiterMemory {
+    const name = `${kind} ${rate[field]}`;
+    const limiter = limiters.get(name) ?? new RateLimiterMemory({ points: rate[field], duration: minuteS });
+    limiters.set(name, limiter);
+    return limiter;
+  }
+
+  async function take(c: Context<Env>, subjects: readonly Subject[]): Promise<void> {
+    const policies = policy(what, subjects, field);
+    for (const subject of subjects) {
+      const count = countOf(subject, await limiterOf(subject).get(subject.id));
+      if (count.left === 0) throw tooMany(what, count, policies);
+    }
+    const counts: Count[] = [];
+    for (const subject of subjects) counts.push(countOf(subject, await limiterOf(subject).consume(subject.id)));
+    const tightest = counts.toSorted((a, b) => a.left / a.limit - b.left / b.limit)[0]!;
+    c.header("RateLimit-Policy", policies);
+    c.header("RateLimit", rateLimit(what, tightest));
+  }
+
+  function countOf({ kind, rate }: Subject, seen: RateLimiterRes | null): Count {
+    const limit = rate[field];
+    if (!seen || seen.msBeforeNext <= 0) return { kind, limit, left: limit };
+    return { kind, limit, left: Math.max(0, limit - seen.consumedPoints), resetS: Math.ceil(seen.msBeforeNext / 1000) };
+  }
+
+  // One after the other: between the look at all counts and their change nobody else may come.
+  return (c, subjects) => {
+    const taken = last.then(() => take(c, subjects));
+    // Whoever asked gets the refusal; the next one has nothing to do with it.
+    last = taken.catch(() => {});
+    return taken;
+  };
+}
+
+/** Takes a place for each subject, or throws; what it returns gives them back and is to be called once. */
+function createPlaces(): (subjects: readonly Subject[]) => () => void {
+  const open = new Map<string, number>();
+  const nameOf = ({ kind, id }: Subject) => `${kind} ${id}`;
+  return (subjects) => {
+    const full = subjects.find((subject) => (open.get(nameOf(subject)) ?? 0) >= subject.rate.streams);
+    if (full)
+      throw tooMany(
+        "streams",
+        { kind: full.kind, limit: full.rate.streams, left: 0 },
+        policy("streams", subjects, "streams"),
+      );
+    const names = subjects.map(nameOf);
+    for (const name of names) open.set(name, (open.get(name) ?? 0) + 1);
+    return () => {
+      for (const name of names) {
+        const left = (open.get(name) ?? 0) - 1;
+        if (left > 0) open.set(name, left);
+        else open.delete(name);
+      }
+    };
+  };
+}
+
+const whose = { address: "from this address", key: "with this key", user: "of this user" };
+
+function tooMany(what: "turns" | "tokens" | "streams", count: Count, policies: string): GatewayError {
+  const said = what === "streams" ? "Too many streams are open" : `Too many ${what} a minute`;
+  return new GatewayError("too_many_requests", `${said} ${whose[count.kind]}. Try again later.`, {
+    retry_after_s: count.resetS ?? streamRetryS,
+    headers: { "RateLimit-Policy": policies, RateLimit: rateLimit(what, count) },
+  });
+}
+
+function policy(what: string, subjects: readonly Subject[], field: keyof Rate): string {
+  const window = field === "streams" ? "" : `;w=${minuteS}`;
+  return subjects.map(({ kind, rate }) => `"${what}-${kind}";q=${rate[field]}${window}`).join(", ");
+}
+
+function rateLimit(what: string, { kind, left, resetS }: Count): string {
+  return `"${what}-${kind}";r=${left}${resetS === undefined ? "" : `;t=${resetS}`}`;
+}
+
+/** Who is at the other end, as far as it can be believed: of IPv6 the /64, which is one customer's. */
+function addressOf(c: Context<Env>, proxies: number): string {
+  const socket = c.env?.incoming?.socket.remoteAddress ?? "";
+  const hops = proxies === 0 ? [] : (c.req.header("x-forwarded-for") ?? "").split(",").map((hop) => hop.trim());
+  const named = hops.at(-proxies);
+  const address = (named !== undefined && isIP(named) !== 0 ? named : socket).replace(/^::ffff:(?=\d+\.)/i, "");
+  if (isIP(address) !== 6) return address;
+  const [head = "", tail = ""] = address.toLowerCase().split("%")[0]!.split("::");
+  const [before, after] = [head, tail].map((part) => (part === "" ? [] : part.split(":")));
+  const groups = [...before!, ...Array<string>(Math.max(0, 8 - before!.length - after!.length)).fill("0"), ...after!];
+  return groups
+    .slice(0, 4)
+    .map((group) => group.replace(/^0+(?=.)/, ""))
+    .join(":");
+}

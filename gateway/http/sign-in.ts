@@ -1,0 +1,177 @@
+// The sign-in page, for people at the gateway itself: a one-time link, or a pasted key → a cookie that no script can read and no other site can
+// send. What a person may do is what their key may.
+import { randomBytes, timingSafeEqual } from "node:crypto";
+import type { Context, Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { deleteCookie, setCookie } from "hono/cookie";
+import { html } from "hono/html";
+import { GatewayError } from "../protocol/errors.ts";
+import { cookieName } from "./auth/authenticate.ts";
+import type { KeyRing, ServiceKey } from "./auth/key-ring.ts";
+import type { Signer } from "./auth/signed.ts";
+import type { Env } from "./env.ts";
+import { absoluteUrl, type RouteDeps } from "./routes.ts";
+
+export interface SignInDeps {
+  readonly keys: KeyRing;
+  readonly signer: Signer;
+  readonly links: SignInLinks;
+  readonly now?: () => number;
+}
+
+type LinkKey = Pick<ServiceKey, "name" | "hash">;
+
+/** One-time codes, in memory: they end with the gateway. */
+export interface SignInLinks {
+  /** The path of a link that signs in with this key. */
+  make(key: LinkKey): string;
+  /** The key of a code, once. */
+  redeem(code: string): LinkKey | undefined;
+}
+
+const linkMs = 10 * 60 * 1000;
+const signedInS = 12 * 60 * 60;
+const maxLinks = 100;
+/** Anybody may send one. */
+const maxFormBytes = 16 * 1024;
+
+export function createSignInLinks(now: () => number = Date.now): SignInLinks {
+  const codes = new Map<string, { key: LinkKey; until: number }>();
+  return {
+    make(key) {
+      for (const [code, { until }] of codes) if (until < now() || codes.size >= maxLinks) codes.delete(code);
+      const code = randomBytes(24).toString("base64url");
+      codes.set(code, { key, until: now() + linkMs });
+      return `/sign-in?code=${code}`;
+    },
+    redeem(code) {
+      const found = codes.get(code);
+      codes.delete(code);
+      return found && found.until >= now() ? found.key : undefined;
+    },
+  };
+}
+
+export function mountSignIn(app: Hono<Env>, deps: RouteDeps & SignInDeps): void {
+  const { keys, signer, links, now = Date.now } = deps;
+  const limit = bodyLimit({
+    maxSize: maxFormBytes,
+    onError: () => {
+      throw new GatewayError("payload_too_large", `The form must be at most ${maxFormBytes} bytes.`);
+    },
+  });
+
+  app.get("/sign-in", (c) => page(c, form(c.req.query("code"), undefined)));
+  app.post("/sign-in", limit, async (c) => {
+    const body = await c.req.parseBody();
+    const text = (name: string) => (typeof body[name] === "string" ? body[name] : "");
+    const key = text("code") === "" ? keys.find(text("key").trim()) : links.redeem(text("code"));
+    // A link does not outlive its key, not even where a new one has taken the name.
+    if (key === undefined || !isSame(keys.named(key.name), key))
+      return page(c, form(undefined, "This key or link is not good, or not any more."), 401);
+    const exp = Math.floor(now() / 1000) + signedInS;
+    const isSecure = absoluteUrl(c, deps, "").startsWith("https:");
+    setCookie(c, cookieName, await signer.sign({ kind: "cookie", key: key.name, exp }), {
+      httpOnly: true,
+      sameSite: "Strict",
+      path: "/",
+      maxAge: signedInS,
+      secure: isSecure,
+    });
+    return c.redirect("/sign-in/done", 303);
+  });
+  app.get("/sign-in/done", (c) =>
+    page(
+      c,
+      html`<h1>Signed in</h1>
+        <form method="post" action="/sign-out"><button>Sign out</button></form>`,
+    ),
+  );
+  app.post("/sign-out", (c) => {
+    deleteCookie(c, cookieName, { path: "/" });
+    return c.redirect("/sign-in", 303);
+  });
+  app.post("/api/sign-in-links", (c) => {
+    const key = keys.named(c.get("identity").key);
+    if (!key) throw new GatewayError("forbidden", "Only a service key can make a sign-in link.");
+    c.header("Cache-Control", "no-store");
+    return c.json({ url: absoluteUrl(c, deps, links.make(key)), expires_in: linkMs / 1000 }, 201);
+  });
+}
+
+function isSame(a: LinkKey | undefined, b: LinkKey): boolean {
+  return a !== undefined && timingSafeEqual(a.hash, b.hash);
+}
+
+function form(code: string | undefined, problem: string | undefined) {
+  const field =
+    code === undefined
+      ? html`<input name="user" value="sluice" autocomplete="username" hidden />
+          <label>Key <input type="password" name="key" autocomplete="current-password" required autofocus /></label>`
+      : html`<input type="hidden" name="code" value="${code}" />`;
+  const note = problem === undefined ? "" : html`<p role="alert">${problem}</p>`;
+  return html`<h1>Sign in to Sluice</h1>
+    ${note}
+    <form method="post" action="/sign-in">${field} <button>Sign in</button></form>`;
+}
+
+function page(c: Context<Env>, body: ReturnType<typeof html>, status: 200 | 401 = 200) {
+  const nonce = randomBytes(16).toString("base64");
+  c.header(
+    "Content-Security-Policy",
+    `default-src 'none'; style-src 'nonce-${nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`,
+  );
+  c.header("X-Content-Type-Options", "nosniff");
+  c.header("X-Frame-Options", "DENY");
+  // Not `no-referrer`: a browser then sends the form with `Origin: null`, which is refused.
+  c.header("Referrer-Policy", "same-origin");
+  c.header("Cache-Control", "no-store");
+  return c.html(
+    html`<!doctype html>
+      <html lang="en">
+        <head>
+          <meta charset="utf-8" />
+          <meta name="viewport" content="width=device-width" />
+          <title>Sign in to Sluice</title>
+          <style nonce="${nonce}">
+            :root {
+              color-scheme: light dark;
+            }
+            body {
+              font:
+                1rem/1.5 system-ui,
+                sans-serif;
+              max-width: 24rem;
+              margin: 15vh auto;
+              padding: 0 1rem;
+            }
+            h1 {
+              font-size: 1.5rem;
+              line-height: 1.2;
+            }
+            input,
+            button {
+              font: inherit;
+              padding: 0.4rem 0.6rem;
+            }
+            [name="key"] {
+              display: block;
+              box-sizing: border-box;
+              width: 100%;
+            }
+            label {
+              display: block;
+              margin-bottom: 1rem;
+            }
+            [role="alert"] {
+              color: light-dark(#b00020, #ff8a80);
+            }
+          </style>
+        </head>
+        <body>
+          <main>${body}</main>
+        </body>
+      </html>`,
+    status,
+  );
+}

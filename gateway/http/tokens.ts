@@ -1,0 +1,122 @@
+// POST /api/tokens and POST /api/sessions/{session}/ticket: what a browser gets instead of a service key [A3].
+import { randomUUID } from "node:crypto";
+import type { Context, Hono } from "hono";
+import { GatewayError } from "../protocol/errors.ts";
+import type { AgentConfig } from "../protocol/agents.ts";
+import { createToken } from "../protocol/requests.ts";
+import type { z } from "zod";
+import { bodyLimit } from "hono/body-limit";
+import { visitorKey } from "./auth/authenticate.ts";
+import { renewableS, type Signer } from "./auth/signed.ts";
+import type { Env } from "./env.ts";
+import { pathId, readJson } from "./input.ts";
+import { absoluteUrl, type RouteDeps } from "./routes.ts";
+
+export interface TokenDeps extends RouteDeps {
+  readonly signer: Signer;
+  readonly agents: readonly AgentConfig[];
+  readonly allowedOrigins: readonly string[];
+  readonly now?: () => number;
+}
+
+type TokenRequest = z.infer<typeof createToken>;
+
+const visitorS = 15 * 60;
+/** Anybody may send one. */
+const maxBodyBytes = 64 * 1024;
+
+export function mountTokens(app: Hono<Env>, deps: TokenDeps): void {
+  const { signer, now = Date.now } = deps;
+  const inSeconds = (seconds: number) => Math.floor(now() / 1000) + seconds;
+
+  async function answer(
+    c: Context<Env>,
+    claims: { user: string; key: string; agents: string[] | null; origins: string[] | null },
+    exp: number,
+  ) {
+    await deps.rates.token(c, claims);
+    c.header("Cache-Control", "no-store");
+    const token = await signer.sign({ kind: "token", exp, ...claims });
+    return c.json({ token, expires_at: new Date(exp * 1000).toISOString() }, 201);
+  }
+
+  const limit = bodyLimit({
+    maxSize: maxBodyBytes,
+    onError: () => {
+      throw new GatewayError("payload_too_large", `The body must be at most ${maxBodyBytes} bytes.`);
+    },
+  });
+  app.post("/api/tokens", limit, async (c) => {
+    const request = await readJson(c, createToken);
+    const identity = c.get("identity");
+    if (identity.kind === "visitor") {
+      const { agent, origin } = publicAgent(c, deps, request);
+      const user = (await renewedUser(c, deps, { agent, origin })) ?? `visitor:${randomUUID()}`;
+      return answer(c, { user, key: visitorKey, agents: [agent], origins: [origin] }, inSeconds(visitorS));
+    }
+    if (identity.kind === "token")
+      throw new GatewayError("forbidden", "A token cannot mint tokens: ask the page's server for a new one.");
+    checkTokenRequest(c, request, deps);
+    const { user, agents, origins, expires_in } = request;
+    return answer(
+      c,
+      { user: user!, key: identity.key, agents: agents ?? null, origins: origins ?? null },
+      inSeconds(expires_in),
+    );
+  });
+
+  app.post("/api/sessions/:session/ticket", async (c) => {
+    const row = await deps.sessions.get(c.get("caller"), pathId(c, "session"));
+    const { ticket, expiresAt } = await deps.tickets.mint(c.get("identity"), row, c.req.header("origin"));
+    c.header("Cache-Control", "no-store");
+    const url = absoluteUrl(c, deps, `/api/sessions/${row.session}/events?ticket=${ticket}`);
+    return c.json({ ticket, expires_at: new Date(expiresAt * 1000).toISOString(), events_url: url }, 201);
+  });
+}
+
+function checkTokenRequest(c: Context<Env>, { user, agent, agents, origins }: TokenRequest, deps: TokenDeps): void {
+  const { agents: reach } = c.get("caller");
+  const known = deps.agents.filter(({ name }) => reach?.includes(name) ?? true);
+  const allowed = new Set([...deps.allowedOrigins, new URL(absoluteUrl(c, deps, "")).origin]);
+  const refuse = (field: string, what: string) => new GatewayError("invalid_request", `${field}: ${what}`, { field });
+  if (user === undefined) throw refuse("user", "is needed: the person that the token is for");
+  if (agent !== undefined) throw refuse("agent", "is for visitors of public agents; name agents here");
+  const unknown = agents?.find((name) => !known.some((config) => config.name === name));
+  if (unknown !== undefined) throw refuse("agents", `there is no agent "${unknown}"`);
+  const foreign = origins?.find((origin) => !allowed.has(origin));
+  if (foreign !== undefined) throw refuse("origins", `"${foreign}" is not among the gateway's allowed origins`);
+}
+
+/** The public agent that this visitor's page may use. Unknown, not public and not for this page look alike. */
+function publicAgent(
+  c: Context<Env>,
+  { agents }: TokenDeps,
+  { agent, ...rest }: TokenRequest,
+): { agent: string; origin: string } {
+  const origin = c.req.header("origin");
+  const found = agents.find(({ name }) => name === agent);
+  if (
+    rest.user !== undefined ||
+    rest.agents !== undefined ||
+    rest.origins !== undefined ||
+    !found?.public ||
+    origin === undefined ||
+    !found.public.origins.includes(origin)
+  )
+    throw new GatewayError("unauthorized", "A key is needed: Authorization: Bearer <key>.", {
+      headers: { "WWW-Authenticate": "Bearer" },
+    });
+  return { agent: found.name, origin };
+}
+
+/** The visitor of an earlier token for the same page and agent, which may have run out. */
+async function renewedUser(
+  c: Context<Env>,
+  { signer }: TokenDeps,
+  { agent, origin }: { agent: string; origin: string },
+): Promise<string | undefined> {
+  const bearer = /^Bearer +(\S+)$/i.exec(c.req.header("authorization") ?? "")?.[1];
+  const token = bearer === undefined ? undefined : await signer.verify(bearer, "token", renewableS);
+  const isSame = token?.key === visitorKey && token.agents?.includes(agent) && token.origins?.includes(origin);
+  return isSame ? token.user : undefined;
+}
