@@ -1,0 +1,118 @@
+// The HTTP app: every route, with the checks that stand before all of them. It opens nothing and reads no configuration.
+import { randomUUID } from "node:crypto";
+import { Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { createAuth } from "./http/auth/authenticate.ts";
+import type { KeyRing } from "./http/auth/key-ring.ts";
+import { checkRoutes, checkScope } from "./http/auth/route-scopes.ts";
+import type { Signer } from "./http/auth/signed.ts";
+import { createTickets } from "./http/auth/tickets.ts";
+import { mountApprovals } from "./http/approvals.ts";
+import { mountAttachments } from "./http/attachments.ts";
+import { mountDiagnostics } from "./http/diagnostics.ts";
+import type { Env } from "./http/env.ts";
+import { createGuard, type GuardOptions } from "./http/guard.ts";
+import { mountHealth } from "./http/health.ts";
+import { problem, refusal } from "./http/problem.ts";
+import type { RouteDeps } from "./http/routes.ts";
+import { createRates } from "./http/rates.ts";
+import { mountRatings } from "./http/ratings.ts";
+import { mountSessions } from "./http/sessions.ts";
+import { mountSignIn, type SignInLinks } from "./http/sign-in.ts";
+import { mountTokens } from "./http/tokens.ts";
+import { mountTranscript } from "./http/transcript.ts";
+import { mountTurns } from "./http/turns.ts";
+import { mountUsage } from "./http/usage.ts";
+import type { AgentConfig } from "./protocol/agents.ts";
+import type { Caller } from "./protocol/callers.ts";
+import { GatewayError } from "./protocol/errors.ts";
+
+export interface AppDeps extends Omit<RouteDeps, "tickets" | "isGood" | "rates">, GuardOptions {
+  readonly keys: KeyRing;
+  readonly signer: Signer;
+  readonly links: SignInLinks;
+  readonly agents: readonly AgentConfig[];
+  /** Lets every caller in as this one, without a key: only for the demo, on loopback. */
+  readonly openCaller?: Caller | undefined;
+  readonly now?: () => number;
+  /** One call a request, when it is answered or its stream begins. */
+  readonly onRequest: (request: { id: string; method: string; path: string; status: number; ms: number }) => void;
+  /** A bug: an error that is no refusal. */
+  readonly onBug: (error: unknown, requestId: string) => void;
+}
+
+export function createApp(options: AppDeps): Hono<Env> {
+  const auth = createAuth(options);
+  const deps = {
+    ...options,
+    tickets: createTickets(options.signer, options.now),
+    isGood: auth.isGood,
+    rates: createRates(options.limits),
+  };
+  const app = new Hono<Env>({ strict: true });
+  app.use(async (c, next) => {
+    const began = performance.now();
+    c.set("requestId", randomUUID());
+    await next();
+    const { method, path } = c.req;
+    deps.onRequest({ id: c.get("requestId"), method, path, status: c.res.status, ms: performance.now() - began });
+  });
+  app.use(createGuard(deps));
+  app.use(
+    "/api/*",
+    auth.middleware,
+    checkScope,
+    bodyLimit({
+      maxSize: deps.limits.body_bytes,
+      onError: () => {
+        throw new GatewayError("payload_too_large", `The body must be at most ${deps.limits.body_bytes} bytes.`);
+      },
+    }),
+  );
+  mountHealth(app, deps);
+  mountTurns(app, deps);
+  mountSessions(app, deps);
+  mountTranscript(app, deps);
+  mountApprovals(app, deps);
+  mountAttachments(app, deps);
+  mountRatings(app, deps);
+  mountDiagnostics(app, deps);
+  mountUsage(app, deps);
+  mountTokens(app, deps);
+  mountSignIn(app, deps);
+  checkRoutes(app);
+  refuseOtherMethods(app);
+  app.notFound((c) => problem(c, new GatewayError("not_found", "There is nothing at this address.")));
+  app.onError((error, c) => {
+    if (error instanceof GatewayError) return refusal(c, error);
+    // The client went away in the middle of its body: nobody's bug, and nobody reads the answer.
+    if (error === c.env?.incoming?.errored)
+      return problem(c, new GatewayError("invalid_request", "The body broke off."));
+    deps.onBug(error, c.get("requestId"));
+    return problem(
+      c,
+      new GatewayError("internal", "Something went wrong inside the gateway. The request id finds it in its log."),
+    );
+  });
+  return app;
+}
+
+/** 405 on every address that some other method is served at. */
+function refuseOtherMethods(app: Hono<Env>): void {
+  const methods = new Map<string, Set<string>>();
+  for (const { path, method } of app.routes) {
+    if (method === "ALL") continue;
+    const known = methods.get(path) ?? new Set();
+    known.add(method);
+    if (method === "GET") known.add("HEAD");
+    methods.set(path, known);
+  }
+  for (const [path, known] of methods) {
+    const allow = [...known].toSorted().join(", ");
+    app.all(path, (c) => {
+      throw new GatewayError("method_not_allowed", `${c.req.method} is not served here, only ${allow}.`, {
+        headers: { Allow: allow },
+      });
+    });
+  }
+}

@@ -1,0 +1,171 @@
+// The configuration: environment over file over default, checked at once, frozen. The only reader of process.env.
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { z } from "zod";
+import { agentConfig, type AgentConfig } from "./protocol/agents.ts";
+import { SetupError } from "./protocol/errors.ts";
+import { limits, type Limits } from "./protocol/limits.ts";
+
+export interface Config {
+  readonly host: string;
+  readonly port: number;
+  readonly dataFolder: string;
+  /** The CLI's path, where it is configured. */
+  readonly claude: string | undefined;
+  /** Service keys: name and secret. Empty: one is made. */
+  readonly keys: readonly { readonly name: string; readonly secret: string }[];
+  readonly publicUrl: string | undefined;
+  readonly allowedHosts: readonly string[];
+  readonly allowedOrigins: readonly string[];
+  readonly agents: readonly AgentConfig[];
+  readonly limits: Limits;
+  readonly logLevel: string;
+  /** The gateway's own environment, of which processes get an allow-list. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+const path = z.string().min(1, "must not be empty");
+const hostName = z.string().regex(/^(\[[0-9a-f:]+\]|[a-z0-9.-]+)$/i, "must be a host name without port");
+const origin = z.string().refine(isOrigin, "must be an origin such as https://intranet.example");
+const list = <Item extends z.ZodType<unknown, string>>(item: Item) =>
+  z
+    .string()
+    .transform((text) =>
+      text
+        .split(",")
+        .map((part) => part.trim())
+        .filter((part) => part !== ""),
+    )
+    .pipe(z.array(item));
+
+/** `sluice.config.json`. */
+export const configFile = z.strictObject({
+  $schema: z.string().optional(),
+  agents: z
+    .array(agentConfig)
+    .min(1, "must name at least one agent")
+    .refine(
+      (agents) => new Set(agents.map((agent) => agent.name)).size === agents.length,
+      "must not name an agent twice",
+    )
+    .optional(),
+  limits: limits.optional(),
+  allowed_hosts: z.array(hostName).optional(),
+  allowed_origins: z.array(origin).optional(),
+});
+
+const serviceKey = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{1,64}:\S{16,}$/, "must be name:secret, the secret of at least 16 characters")
+  .transform((text) => ({ name: text.slice(0, text.indexOf(":")), secret: text.slice(text.indexOf(":") + 1) }));
+
+/** Names of keys that stand for something else: visitors of public agents. */
+export const reservedKeyNames: readonly string[] = ["visitors"];
+
+const variables = z.object({
+  SLUICE_HOST: z.string().min(1).default("127.0.0.1"),
+  SLUICE_PORT: z
+    .string()
+    .regex(/^\d{1,5}$/, "must be a port number")
+    .transform(Number)
+    .pipe(z.int().max(65_535))
+    .default(8787),
+  SLUICE_DATA: path.default(".sluice"),
+  SLUICE_CONFIG: path.optional(),
+  SLUICE_CLAUDE: path.optional(),
+  SLUICE_KEYS: list(serviceKey)
+    .refine((keys) => new Set(keys.map(({ name }) => name)).size === keys.length, "must not name a key twice")
+    .refine((keys) => keys.every(({ name }) => !reservedKeyNames.includes(name)), "must not name a key visitors")
+    .default([]),
+  SLUICE_PUBLIC_URL: z
+    .url({ protocol: /^https?$/, error: "must be an address that begins with http:// or https://" })
+    .transform((url) => url.replace(/\/+$/, ""))
+    .optional(),
+  SLUICE_ALLOWED_HOSTS: list(hostName).optional(),
+  SLUICE_ALLOWED_ORIGINS: list(origin).optional(),
+  SLUICE_LOG: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
+});
+
+const defaultFile = "sluice.config.json";
+
+/** Reads the configuration. Throws a `SetupError` that names the field and what is allowed. */
+export function readConfig(environment: Readonly<Record<string, string | undefined>> = process.env): Config {
+  // A process that Sluice started carries this one; `sluice` may well be called from within.
+  const isKnown = (name: string) => Object.hasOwn(variables.shape, name) || name === "SLUICE_PROCESS";
+  const unknown = Object.keys(environment).find((name) => name.startsWith("SLUICE_") && !isKnown(name));
+  if (unknown !== undefined) throw invalid(`${unknown} is no variable of Sluice`);
+  const env = checked(variables, environment, "");
+  const file = readFile(env.SLUICE_CONFIG);
+  const publicHost = env.SLUICE_PUBLIC_URL === undefined ? [] : [new URL(env.SLUICE_PUBLIC_URL).hostname];
+  const config: Config = {
+    host: env.SLUICE_HOST,
+    port: env.SLUICE_PORT,
+    dataFolder: env.SLUICE_DATA,
+    claude: env.SLUICE_CLAUDE,
+    keys: env.SLUICE_KEYS,
+    publicUrl: env.SLUICE_PUBLIC_URL,
+    allowedHosts: [...(env.SLUICE_ALLOWED_HOSTS ?? file.allowed_hosts ?? []), ...publicHost],
+    allowedOrigins: env.SLUICE_ALLOWED_ORIGINS ?? file.allowed_origins ?? [],
+    agents: file.agents ?? [agentConfig.parse({ name: "default" })],
+    limits: file.limits ?? limits.parse({}),
+    logLevel: env.SLUICE_LOG,
+    environment: Object.freeze(withAbsoluteFolder(environment)),
+  };
+  if (!isLoopback(config.host) && config.keys.length === 0)
+    throw new SetupError(
+      "config_invalid",
+      `SLUICE_HOST is ${config.host}, which others can reach, and no key is configured.`,
+      "Set SLUICE_KEYS to name:secret, or listen on 127.0.0.1.",
+    );
+  return Object.freeze(config);
+}
+
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+function readFile(named: string | undefined): z.infer<typeof configFile> {
+  const file = named ?? defaultFile;
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch {
+    if (named === undefined) return {};
+    throw invalid(`SLUICE_CONFIG: ${file} cannot be read`);
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw invalid(`${file} is no valid JSON: ${error instanceof Error ? error.message : ""}`);
+  }
+  return checked(configFile, value, `${file}: `);
+}
+
+function checked<Schema extends z.ZodType>(schema: Schema, value: unknown, prefix: string): z.infer<Schema> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issues = parsed.error.issues.map((issue) => {
+    const field = issue.path.join(".");
+    return field === "" ? issue.message : `${field}: ${issue.message}`;
+  });
+  throw invalid(`${prefix}${issues.join("; ")}`);
+}
+
+/** A relative CLAUDE_CONFIG_DIR means the gateway's folder, not the workspace that a process runs in. */
+function withAbsoluteFolder(environment: Readonly<Record<string, string | undefined>>) {
+  const folder = environment["CLAUDE_CONFIG_DIR"];
+  return folder === undefined ? { ...environment } : { ...environment, CLAUDE_CONFIG_DIR: resolve(folder) };
+}
+
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && new URL(text).origin === text;
+}
+
+function invalid(what: string): SetupError {
+  return new SetupError(
+    "config_invalid",
+    `The configuration is wrong: ${what}.`,
+    "See `sluice --help` for the variables and `sluice schema` for the file.",
+  );
+}

@@ -1,0 +1,92 @@
+// [P8] The data folder: made where absent, private, and locked for as long as the gateway lives. The lock is the operating
+// system's, held through SQLite on a file of its own, so that a killed gateway never leaves a stale one; `lock.json` beside it says who.
+import { accessSync, constants, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { z } from "zod";
+import { SetupError } from "./protocol/errors.ts";
+
+/** Who holds a data folder. `address` is there once the gateway listens. */
+const holder = z.object({ pid: z.int(), address: z.string().optional() });
+export type Holder = z.infer<typeof holder>;
+
+export interface DataFolder {
+  readonly path: string;
+  /** Private folders of live processes. */
+  readonly run: string;
+  /** Where sessions are brought back to from snapshots. */
+  readonly sessions: string;
+  /** The workspace of agents that name none. */
+  readonly workspace: string;
+  /** Tells others where this gateway listens. */
+  announce(address: string): void;
+  release(): void;
+}
+
+/** Opens and locks the folder. Throws a `SetupError`: not writable, or held by another gateway. */
+export function openDataFolder(folder: string): DataFolder {
+  const path = resolve(folder);
+  try {
+    for (const part of [path, join(path, "run"), join(path, "workspace")])
+      mkdirSync(part, { recursive: true, mode: 0o700 });
+    accessSync(path, constants.W_OK);
+  } catch {
+    throw new SetupError(
+      "data_not_writable",
+      `The data folder ${path} cannot be written.`,
+      "Mend its owner and mode, or set SLUICE_DATA to another folder.",
+    );
+  }
+  const lock = takeLock(path);
+  const say = (who: Holder) => writeFileSync(holderFile(path), JSON.stringify(who), { mode: 0o600 });
+  say({ pid: process.pid });
+  return {
+    path,
+    run: join(path, "run"),
+    sessions: join(path, "sessions"),
+    workspace: join(path, "workspace"),
+    announce: (address) => say({ pid: process.pid, address }),
+    release() {
+      rmSync(holderFile(path), { force: true });
+      lock.close();
+    },
+  };
+}
+
+/** Who holds the folder, as far as it says so; undefined if nobody does or it does not. */
+export function readHolder(folder: string): Holder | undefined {
+  try {
+    return holder.parse(JSON.parse(readFileSync(holderFile(resolve(folder)), "utf8")));
+  } catch {
+    // No such file, or one that is just being written: the same to whoever asks.
+    return undefined;
+  }
+}
+
+function takeLock(path: string): DatabaseSync {
+  let database: DatabaseSync | undefined;
+  try {
+    database = new DatabaseSync(join(path, "lock.sqlite"));
+    database.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
+    return database;
+  } catch (error) {
+    database?.close();
+    if (!(error instanceof Error) || !/locked/.test(error.message))
+      throw new SetupError(
+        "data_not_writable",
+        `The data folder ${path} cannot be locked.`,
+        "Mend its owner and mode, or set SLUICE_DATA to another folder.",
+      );
+    const pid = readHolder(path)?.pid;
+    const who = pid === undefined ? "another gateway" : `another gateway (pid ${pid})`;
+    throw new SetupError(
+      "data_locked",
+      `The data folder ${path} is in use by ${who}.`,
+      "End that one first, or set SLUICE_DATA to another folder.",
+    );
+  }
+}
+
+function holderFile(path: string): string {
+  return join(path, "lock.json");
+}

@@ -1,0 +1,101 @@
+// `sluice doctor`: checks what Sluice needs of this machine, one line each, and says how to mend what is not as it should be.
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { spawn as spawnPty } from "node-pty";
+import { locateCli } from "./claude/locate.ts";
+import { howToLogIn } from "./ask.ts";
+import type { Config } from "./config.ts";
+import { openDataFolder } from "./data-folder.ts";
+import { SetupError } from "./protocol/errors.ts";
+
+interface Finding {
+  readonly what: string;
+  readonly isWell: boolean;
+  readonly found: string;
+  readonly mend?: string;
+}
+
+/** Prints a line a check; resolves with the exit code, 0 if all is well. */
+export async function doctor(config: Config, print: (line: string) => void): Promise<number> {
+  const checks = [checkNode, checkCli, checkLogin, checkPty, checkData];
+  let isWell = true;
+  for (const check of checks) {
+    const finding = await check(config);
+    isWell &&= finding.isWell;
+    print(`${finding.isWell ? "ok  " : "FAIL"}  ${finding.what.padEnd(12)} ${finding.found}`);
+    if (finding.mend !== undefined)
+      print(`      ${"".padEnd(12)} → ${finding.mend.replaceAll("\n", `\n${"".padEnd(21)}`)}`);
+  }
+  print(isWell ? "All is well." : "Something needs mending, see →.");
+  return isWell ? 0 : 1;
+}
+
+async function checkNode(): Promise<Finding> {
+  const isWell = Number(process.versions.node.split(".")[0]) >= 24;
+  return {
+    what: "Node",
+    isWell,
+    found: process.version,
+    ...(isWell ? {} : { mend: "Run `npm install` again: it brings Node 24." }),
+  };
+}
+
+async function checkCli(config: Config): Promise<Finding> {
+  return finding("claude CLI", async () => {
+    const cli = await locateCli(config.claude, config.environment["PATH"]);
+    return `${cli.version} at ${cli.path}`;
+  });
+}
+
+async function checkLogin(config: Config): Promise<Finding> {
+  return finding("login", async () => {
+    const cli = await locateCli(config.claude, config.environment["PATH"]);
+    const status = await promisify(execFile)(cli.path, ["auth", "status"], { timeout: 20_000 }).then(
+      ({ stdout }) => JSON.parse(stdout) as { loggedIn?: boolean; authMethod?: string },
+      () => ({ loggedIn: false, authMethod: "none" }),
+    );
+    if (!status.loggedIn) throw new SetupError("not_logged_in", "not logged in", howToLogIn);
+    return `logged in (${status.authMethod ?? "unknown method"})`;
+  });
+}
+
+async function checkPty(): Promise<Finding> {
+  return finding("PTY", async () => {
+    const pty = spawnPty("/bin/sh", ["-c", "test -t 1 && echo yes"], {});
+    let output = "";
+    pty.onData((text) => (output += text));
+    await new Promise((resolve) => pty.onExit(resolve));
+    if (!output.includes("yes"))
+      throw new SetupError("config_invalid", "a child got no terminal", "Mount /dev/pts in this container.");
+    return "a child gets a terminal";
+  });
+}
+
+async function checkData(config: Config): Promise<Finding> {
+  return finding("data folder", async () => {
+    try {
+      const data = openDataFolder(config.dataFolder);
+      data.release();
+      return data.path;
+    } catch (error) {
+      // That is as it should be while a gateway runs.
+      if (error instanceof SetupError && error.fault === "data_locked") return error.message;
+      throw error;
+    }
+  });
+}
+
+async function finding(what: string, look: () => Promise<string>): Promise<Finding> {
+  try {
+    return { what, isWell: true, found: await look() };
+  } catch (error) {
+    if (error instanceof SetupError) return { what, isWell: false, found: error.message, mend: error.mend };
+    const found = error instanceof Error ? error.message : String(error);
+    return {
+      what,
+      isWell: false,
+      found,
+      mend: "This fault is not known; the message above is the operating system's.",
+    };
+  }
+}

@@ -1,0 +1,244 @@
+// The command line.
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { pino } from "pino";
+import { z } from "zod";
+import { ask } from "./ask.ts";
+import { installCommand } from "./claude/locate.ts";
+import { configFile, isLoopback, readConfig, type Config } from "./config.ts";
+import { readHolder } from "./data-folder.ts";
+import { startDemoModel, type DemoModel } from "./demo/model.ts";
+import { loggedError } from "./error-log.ts";
+import { doctor } from "./doctor.ts";
+import { keyCommand, tokenCommand } from "./key-command.ts";
+import { keyFile, readSelfMadeKey } from "./keys.ts";
+import type { Caller } from "./protocol/callers.ts";
+import { SetupError } from "./protocol/errors.ts";
+import { prompt as promptSchema } from "./protocol/prompt.ts";
+import { startGateway, type Gateway } from "./serve.ts";
+
+const help = `Sluice puts Claude Code behind plain HTTP.
+
+  sluice serve               the gateway, with your own login; its key lies in <data>/key
+  sluice demo                the gateway with the demo model: no login, no network, no key
+  sluice ask "…"             one prompt, answered on the terminal: by the gateway that runs on the
+                             data folder, else by one of its own that ends with the answer
+  sluice demo ask "…"        the same with the demo model
+  sluice doctor              checks Node, the CLI and its login, the PTY and the data folder
+  sluice key add NAME        makes a service key: --scopes turns,transcripts,…  --agents a,b
+  sluice key list | revoke NAME
+  sluice token --link        a link that signs a browser in at the running gateway, once
+  sluice token --user NAME   a browser token for one of your users
+  sluice schema              the JSON Schema of sluice.config.json
+
+Options of ask:
+  --session UUID  go on with this session      --agent NAME  ask this agent
+  --timing        say when things happened
+
+Environment (defaults in parentheses):
+  SLUICE_HOST, SLUICE_PORT    where to listen (127.0.0.1, 8787; port 0 takes a free one)
+  SLUICE_DATA                 the data folder (.sluice; the demo's is .sluice-demo)
+  SLUICE_CONFIG               the configuration file (sluice.config.json, if it is there)
+  SLUICE_CLAUDE               the claude CLI (on PATH, else the npm-installed one)
+  SLUICE_KEYS                 service keys, name:secret, comma separated (one is made)
+  SLUICE_PUBLIC_URL           the address that replies carry (the request's own)
+  SLUICE_ALLOWED_HOSTS        further Host names to answer to (loopback)
+  SLUICE_ALLOWED_ORIGINS      web pages that may call (none but the gateway's own)
+  SLUICE_LOG                  trace, debug, info, warn, error or silent (info)
+`;
+
+/** Beside gateway/ in a checkout, beside dist/ in the published package. */
+const manifest = z
+  .object({ version: z.string() })
+  .parse(JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")));
+
+/** The demo's words come at a pace that can be read. */
+const demoDelayMs = 15;
+const demoCaller: Caller = { key: "demo", user: null, reach: "all" };
+
+/** What a bug outside of any request ends with; whatever it left is seen to at the next start. */
+const crashCode = 70;
+
+type Values = ReturnType<typeof readArguments>["values"];
+
+/** Runs one command line; resolves with the exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  try {
+    return await runCommand(args);
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    console.error(`sluice: ${error.message}\n        ${error.mend}`);
+    return error.fault === "config_invalid" ? 2 : 1;
+  }
+}
+
+async function runCommand(args: readonly string[]): Promise<number> {
+  const { values, positionals } = readArguments(args);
+  if (values.version) return say(manifest.version);
+  const [command, ...rest] = positionals;
+  if (values.help || command === undefined || command === "help") return say(help);
+  switch (command) {
+    case "serve":
+      noMore("serve", rest);
+      return serve(readConfig());
+    case "ask":
+      return askOnce(readConfig(), rest, values);
+    case "demo":
+      return demo(rest, values);
+    case "doctor":
+      noMore("doctor", rest);
+      return doctor(readConfig(), console.log);
+    case "key":
+      return keyCommand(readConfig(), rest, values, console.log);
+    case "token":
+      noMore("token", rest);
+      return tokenCommand(readConfig(), values, console.log);
+    case "schema":
+      noMore("schema", rest);
+      return say(JSON.stringify(z.toJSONSchema(configFile, { io: "input" }), null, 2));
+    default:
+      throw usage(`"${command}" is no command`);
+  }
+}
+
+function readArguments(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        help: { type: "boolean", short: "h" },
+        version: { type: "boolean" },
+        session: { type: "string" },
+        agent: { type: "string" },
+        timing: { type: "boolean" },
+        scopes: { type: "string" },
+        agents: { type: "string" },
+        link: { type: "boolean" },
+        user: { type: "string" },
+      },
+    });
+  } catch (error) {
+    throw usage(error instanceof Error ? error.message : "unknown option");
+  }
+}
+
+/** Runs a gateway until a signal ends it. */
+async function serve(config: Config, openCaller?: Caller): Promise<number> {
+  // Heard from the beginning: whoever reads the listening line may send a signal at once.
+  const isToEnd = new Promise<void>((resolve) => process.once("SIGINT", resolve).once("SIGTERM", resolve));
+  const gateway = await start(config, config.logLevel, openCaller);
+  console.log(`listening on ${gateway.address}`);
+  if (process.stdout.isTTY) console.log(openCaller ? demoHint(gateway.address) : keyHint(config, gateway));
+  await isToEnd;
+  // A second signal ends at once; what it leaves is swept at the next start.
+  process.once("SIGINT", () => process.exit(130)).once("SIGTERM", () => process.exit(143));
+  await gateway.close();
+  return 0;
+}
+
+function start(config: Config, level: string, openCaller: Caller | undefined): Promise<Gateway> {
+  const serializers = { err: (error: unknown) => loggedError(error) };
+  const logger = pino({ level, serializers }, pino.destination({ dest: 2, sync: true }));
+  // [A7] Node's own words for a crash would quote the error. A process that is in an unknown state must not go on.
+  process.once("uncaughtException", (error) => {
+    logger.fatal({ err: error }, "crash");
+    process.exit(crashCode);
+  });
+  return startGateway(config, { logger, version: manifest.version, ...(openCaller ? { openCaller } : {}) });
+}
+
+function keyHint({ keys, dataFolder }: Config, { signInUrl }: Gateway): string {
+  const key = keys.length > 0 ? "<a secret of SLUICE_KEYS>" : `$(cat ${keyFile(dataFolder)})`;
+  return `\nTry: sluice ask "hello"\n or with curl and -H "authorization: Bearer ${key}", see the README.\n Sign a browser in, once: ${signInUrl}\n`;
+}
+
+function demoHint(address: string): string {
+  const curl = `curl -N ${address}/api/turns -H 'content-type: application/json' -d '{"prompt":"hello"}'`;
+  return `\nThe demo model answers: no account is used. Try, in another terminal:\n\n  ${curl} -H 'accept: text/plain'\n  ${curl} -H 'accept: text/event-stream'\n  npm run demo -- ask "show me a table"\n`;
+}
+
+async function askOnce(config: Config, words: readonly string[], values: Values, openCaller?: Caller): Promise<number> {
+  const prompt = words.join(" ");
+  const parsed = promptSchema.safeParse(prompt);
+  if (!parsed.success) throw usage(`the prompt ${parsed.error.issues[0]?.message ?? "is wrong"}: sluice ask "…"`);
+  const { session, agent, timing = false } = values;
+  if (session !== undefined && !z.uuid().safeParse(session).success)
+    throw usage(`--session must be a UUID, not "${session}"`);
+  const running = readHolder(config.dataFolder)?.address;
+  const isThere =
+    running !== undefined &&
+    (await fetch(`${running}/healthz`).then(
+      (reply) => reply.ok,
+      () => false,
+    ));
+  const own = isThere ? undefined : await start({ ...config, host: "127.0.0.1", port: 0 }, "warn", openCaller);
+  const key = openCaller ? undefined : (config.keys[0]?.secret ?? readSelfMadeKey(config.dataFolder));
+  try {
+    return await ask({
+      address: own?.address ?? running!,
+      key,
+      prompt,
+      session,
+      agent,
+      timing,
+      print: (text) => process.stdout.write(text),
+      printAside: (text) => process.stderr.write(`${text}\n`),
+    });
+  } finally {
+    await own?.close(0);
+  }
+}
+
+/** The demo: the real CLI with the demo model as its API, a made-up credential, and a home of its own that ends with it. */
+async function demo(words: readonly string[], values: Values): Promise<number> {
+  const [command, ...rest] = words;
+  if (command !== undefined && command !== "ask") throw usage(`demo takes nothing, or ask "…", not "${command}"`);
+  const config = readConfig({ SLUICE_DATA: ".sluice-demo", ...process.env });
+  if (!isLoopback(config.host))
+    throw usage(`the demo has no key and listens on loopback alone, not on SLUICE_HOST ${config.host}`);
+  const model = await startDemoModel({ delayMs: demoDelayMs });
+  const home = mkdtempSync(join(tmpdir(), "sluice-demo-"));
+  const demoConfig = { ...config, environment: demoEnvironment(config, model, home) };
+  try {
+    return await (command === "ask" ? askOnce(demoConfig, rest, values, demoCaller) : serve(demoConfig, demoCaller));
+  } catch (error) {
+    if (!(error instanceof SetupError) || error.fault !== "cli_missing") throw error;
+    throw new SetupError(
+      "cli_missing",
+      error.message,
+      `The demo runs the real CLI without any account: ${installCommand}`,
+    );
+  } finally {
+    await model.close();
+    rmSync(home, { recursive: true, force: true });
+  }
+}
+
+function demoEnvironment(config: Config, model: DemoModel, home: string): Config["environment"] {
+  return {
+    ...config.environment,
+    ANTHROPIC_BASE_URL: model.url,
+    ANTHROPIC_API_KEY: undefined,
+    ANTHROPIC_AUTH_TOKEN: undefined,
+    CLAUDE_CODE_OAUTH_TOKEN: "made-up-for-the-demo",
+    CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
+    CLAUDE_CONFIG_DIR: resolve(config.dataFolder, "claude"),
+    HOME: home,
+  };
+}
+
+function noMore(command: string, rest: readonly string[]): void {
+  if (rest.length > 0) throw usage(`${command} takes no further words, not "${rest.join(" ")}"`);
+}
+
+function usage(what: string): SetupError {
+  return new SetupError("config_invalid", `${what}.`, "See `sluice --help`.");
+}
+
+function say(text: string): number {
+  console.log(text);
+  return 0;
+}

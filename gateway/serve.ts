@@ -1,0 +1,233 @@
+// Puts a gateway together and takes it apart again: config → data folder → store → log → pool → turns → app → listener, and back [S3].
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { createAdaptorServer } from "@hono/node-server";
+import type { Logger } from "pino";
+import { createPool } from "./agents/pool.ts";
+import { originOf } from "./agents/session-origin.ts";
+import { createSnapshots } from "./agents/snapshots.ts";
+import { createRegistry } from "./agents/registry.ts";
+import { createApp } from "./app.ts";
+import { credentialOf } from "./claude/credential.ts";
+import { startDriver } from "./claude/driver.ts";
+import { locateCli } from "./claude/locate.ts";
+import { sweep } from "./claude/run-folder.ts";
+import type { Config } from "./config.ts";
+import { openDataFolder } from "./data-folder.ts";
+import { visitorKey } from "./http/auth/authenticate.ts";
+import { createKeyRing, nobodysHash, type ServiceKey } from "./http/auth/key-ring.ts";
+import { createSigner } from "./http/auth/signed.ts";
+import { createSignInLinks } from "./http/sign-in.ts";
+import { fixedKeys } from "./keys.ts";
+import { createEventLog } from "./log/event-log.ts";
+import { gatewayCaller, type Caller } from "./protocol/callers.ts";
+import { browserScopes, ordinaryScopes } from "./protocol/scopes.ts";
+import type { AgentConfig } from "./protocol/agents.ts";
+import { SetupError } from "./protocol/errors.ts";
+import type { Limits } from "./protocol/limits.ts";
+import type { Store } from "./store/port.ts";
+import { openSqliteStore } from "./store/sqlite.ts";
+import { createTurnIds } from "./turns/turn-id.ts";
+import { createSessions } from "./turns/sessions.ts";
+import { createTurns, type Turns } from "./turns/turns.ts";
+
+export interface Gateway {
+  /** `http://host:port` */
+  readonly address: string;
+  /** Signs a person in at the gateway itself, once, with its first key; undefined where no key is needed. */
+  readonly signInUrl: string | undefined;
+  readonly claudeVersion: string;
+  /** Shuts down: running turns get `graceMs` (default: the configuration's), readers are told to come back. */
+  close(graceMs?: number): Promise<void>;
+}
+
+export interface GatewayOptions {
+  readonly logger: Logger;
+  readonly version: string;
+  /** Lets every caller in as this one, without a key: only for the demo, on loopback. */
+  readonly openCaller?: Caller;
+}
+
+/** Starts a gateway; resolves when it listens. Throws a `SetupError`, and has then left nothing open. */
+export async function startGateway(config: Config, { logger, version, openCaller }: GatewayOptions): Promise<Gateway> {
+  const data = openDataFolder(config.dataFolder);
+  // What is open when a start fails half-way is closed again, the newest first.
+  const opened = new AsyncDisposableStack();
+  opened.defer(() => data.release());
+  try {
+    const [cli, swept] = await Promise.all([locateCli(config.claude, config.environment["PATH"]), sweep(data.run)]);
+    if (swept > 0) logger.warn({ swept }, "ended processes that an earlier gateway left behind");
+    const store = openSqliteStore(join(data.path, "sluice.sqlite"));
+    opened.defer(() => store.close());
+    const log = createEventLog(store);
+    const places = { environment: config.environment, restored: data.sessions };
+    const snapshots = createSnapshots({
+      places,
+      commit: log.commit,
+      onFailure: (session, error) => logger.warn({ session, err: error }, "no snapshot"),
+    });
+    const registry = createRegistry(config.agents);
+    const newTurnId = createTurnIds();
+    let turns: Turns;
+    let isShuttingDown = false;
+    const pool = createPool({
+      limits: config.limits,
+      agents: config.agents,
+      start: async (agent, session, isAnew) =>
+        startDriver({
+          origin: isAnew ? { kind: "new" } : await originOf(session, { store, places }),
+          binary: cli.path,
+          agent,
+          session,
+          workspace: agent.workspace ?? data.workspace,
+          runFolder: data.run,
+          environment: config.environment,
+          deadlines: { endMs: config.limits.process_end_s * 1000 },
+          onEvents: (events) => turns.onEvents(session, events),
+          decide: (question, signal) => turns.approvals.ask(agent, session, question, signal),
+          newTurnId,
+        }),
+    });
+    opened.defer(() => pool.close());
+    const onBug = (error: unknown, id: string) => logger.error({ err: error, id }, "bug");
+    turns = createTurns({
+      credentialOf: (agent) => credentialOf(agent, config.environment),
+      onAnswer: snapshots.take,
+      store,
+      log,
+      registry,
+      pool,
+      limits: config.limits,
+      newTurnId,
+      onBug,
+    });
+    const keys = await createKeyRing({
+      fixed: [...(openCaller ? [openKey(openCaller)] : fixedKeys(config)), visitors(config.agents)],
+      readStored: async () => (await store.keys(gatewayCaller)).filter((key) => key.revokedAt === null),
+    });
+    const keyTimer = setInterval(
+      () => void keys.refresh().catch((error: unknown) => logger.error({ err: error }, "keys could not be read")),
+      (config.limits.revocation_s * 1000) / 3,
+    ).unref();
+    const signer = createSigner(join(data.path, "signing.json"), keys);
+    const links = createSignInLinks();
+    const sessions = createSessions({ store, log, turns, pool, registry, places, newTurnId });
+    const app = createApp({
+      sessions,
+      ...config,
+      store,
+      log,
+      turns,
+      version,
+      keys,
+      signer,
+      links,
+      openCaller,
+      allowedOrigins: [...config.allowedOrigins, ...config.agents.flatMap((agent) => agent.public?.origins ?? [])],
+      notReady: () => {
+        if (isShuttingDown) return "The gateway is shutting down.";
+        return log.isHealthy ? undefined : "The gateway cannot store anything at the moment.";
+      },
+      onRequest: (request) => logger.info(request, "request"),
+      onBug,
+    });
+    const server = createAdaptorServer({
+      fetch: app.fetch,
+      serverOptions: { maxHeaderSize: config.limits.header_bytes, ...requestTimeouts(config.limits) },
+    }) as Server;
+    const keeping = keepYoung(config.limits.transcript_age_days, store, logger);
+    opened.defer(() => {
+      clearInterval(keyTimer);
+      clearInterval(keeping);
+      server.close();
+    });
+    const address = await listen(server, config);
+    data.announce(address);
+    await turns.recover();
+    pool.fill();
+    logger.info({ address, claude: cli.version, agents: registry.agents.map(({ name }) => name) }, "listening");
+
+    let closing: Promise<void> | undefined;
+    const close = async (graceMs: number) => {
+      isShuttingDown = true;
+      clearInterval(keeping);
+      clearInterval(keyTimer);
+      await turns.drain(graceMs);
+      // The listener goes first: a reader that is told to come back must be refused, not taken in again.
+      const closed = new Promise((resolve) => server.close(resolve));
+      await pool.close();
+      // Without room they would wait for some for ever; the CLI's own files are there.
+      if (log.isHealthy) await snapshots.settled();
+      await log.close();
+      await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 500).unref())]);
+      server.closeAllConnections();
+      await store.close();
+      data.release();
+    };
+    return {
+      address,
+      signInUrl: openCaller ? undefined : `${config.publicUrl ?? address}${links.make(fixedKeys(config)[0]!)}`,
+      claudeVersion: cli.version,
+      close: (graceMs = config.limits.shutdown_grace_s * 1000) => (closing ??= close(graceMs)),
+    };
+  } catch (error) {
+    await opened.disposeAsync();
+    throw error;
+  }
+}
+
+/** Against clients that send a byte now and then: they hold a connection, and a body its memory. Replies are not concerned. */
+function requestTimeouts({ header_timeout_s, request_timeout_s }: Limits) {
+  const [headersTimeout, requestTimeout] = [
+    Math.min(header_timeout_s, request_timeout_s) * 1000,
+    request_timeout_s * 1000,
+  ];
+  return { headersTimeout, requestTimeout, connectionsCheckingInterval: Math.min(headersTimeout / 4, 5000) };
+}
+
+/** The key of visitors of public agents: nobody has its secret. */
+function visitors(agents: readonly AgentConfig[]): ServiceKey {
+  const names = agents.filter((agent) => agent.public).map(({ name }) => name);
+  return { name: visitorKey, hash: nobodysHash, scopes: browserScopes, agents: names };
+}
+
+/** What tokens and tickets rest on where no key is needed. */
+function openKey({ key }: Caller): ServiceKey {
+  return { name: key, hash: nobodysHash, scopes: ordinaryScopes, agents: null };
+}
+
+const hourMs = 60 * 60 * 1000;
+
+/** Removes events that are older than they may get, now and every hour. */
+function keepYoung(days: number | undefined, store: Store, logger: Logger): NodeJS.Timeout | undefined {
+  if (days === undefined) return undefined;
+  const sweepEvents = () =>
+    store.removeOldEvents(gatewayCaller, Date.now() - days * 24 * hourMs).then(
+      (removed) => removed > 0 && logger.info({ removed }, "removed old events"),
+      (error: unknown) => logger.error({ err: error }, "old events could not be removed"),
+    );
+  void sweepEvents();
+  return setInterval(() => void sweepEvents(), hourMs).unref();
+}
+
+function listen(server: Server, { host, port }: Config): Promise<string> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EADDRINUSE" && error.code !== "EACCES" && error.code !== "EADDRNOTAVAIL")
+        return reject(error);
+      const why = error.code === "EADDRINUSE" ? "is in use" : "cannot be listened on";
+      reject(
+        new SetupError(
+          "port_taken",
+          `${host}:${port} ${why}.`,
+          "Set SLUICE_PORT to another port (0 takes a free one), or end what uses it.",
+        ),
+      );
+    });
+    server.listen(port, host, () => {
+      const { address, family, port: taken } = server.address() as AddressInfo;
+      resolve(`http://${family === "IPv6" ? `[${address}]` : address}:${taken}`);
+    });
+  });
+}
