@@ -1,0 +1,167 @@
+import { spawn } from "node:child_process";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openDataFolder } from "../../gateway/data-folder.ts";
+import { madeUpToken } from "../support/real-cli.ts";
+
+const bin = join(import.meta.dirname, "../../gateway/bin.js");
+
+interface Outcome {
+  readonly code: number | null;
+  /** In the pieces that it came in. */
+  readonly pieces: string[];
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "sluice-command-"));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Runs `sluice` in a folder, home and data folder of its own, without any login. */
+function sluice(args: readonly string[], environment: Record<string, string> = {}): Promise<Outcome> {
+  const child = spawn(process.execPath, [bin, ...args], {
+    cwd: folder,
+    env: { PATH: process.env["PATH"], HOME: folder, SLUICE_DATA: join(folder, "data"), ...environment },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const pieces: string[] = [];
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => pieces.push(text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code) => resolve({ code, pieces, stdout: pieces.join(""), stderr }));
+  });
+}
+
+/** A file in the test's folder. */
+function file(name: string, content: string, mode = 0o644): string {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  chmodSync(path, mode);
+  return path;
+}
+
+describe("demo ask", () => {
+  test("streams the answer word by word to stdout, all else to stderr, and a session goes on", async () => {
+    const first = await sluice(["demo", "ask", "hello", "there"]);
+    expect(first).toMatchObject({ code: 0, stdout: expect.stringMatching(/^You said: hello there\n/) });
+    expect(first.pieces.length).toBeGreaterThan(5);
+    const session = /--session ([0-9a-f-]{36})/.exec(first.stderr)?.[1];
+    expect(session).toBeDefined();
+    const second = await sluice(["demo", "ask", "--session", session!, "--", "--version"]);
+    expect(second).toMatchObject({ code: 0, stdout: expect.stringMatching(/^You said: --version\n/) });
+    expect(second.stderr).toContain(session);
+  });
+
+  test("a failed turn exits 1 and says why", async () => {
+    const outcome = await sluice(["demo", "ask", "demo:error status=400"]);
+    expect(outcome).toMatchObject({ code: 1, stderr: expect.stringContaining("[turn_failed: api_error]") });
+  });
+
+  test("an operator's own credentials and login are not used", async () => {
+    const outcome = await sluice(["demo", "ask", 'demo:tool Bash {"command":"ls"}'], {
+      ANTHROPIC_API_KEY: "made-up-key-for-tests",
+      ANTHROPIC_BASE_URL: "http://127.0.0.1:9",
+    });
+    expect(outcome).toMatchObject({ code: 0, stdout: expect.stringContaining("The tools answered") });
+  });
+});
+
+test("ask without a login exits 1, says how to log in, and that the demo needs none", async () => {
+  const outcome = await sluice(["ask", "hello"]);
+  expect(outcome).toMatchObject({ code: 1, stdout: "" });
+  for (const words of ["not_logged_in", "/login", "CLAUDE_CODE_OAUTH_TOKEN", "without any account", "npm run demo"])
+    expect(outcome.stderr).toContain(words);
+});
+
+describe("what is wrong is named, with what to do about it", () => {
+  const old = () => file("old", '#!/bin/sh\necho "2.0.0 (Claude Code)"\n', 0o755);
+  const foreign = () => file("foreign", '#!/bin/sh\necho "GNU coreutils 9.1"\n', 0o755);
+  const cases: [string, () => [string[], Record<string, string>], number, string[]][] = [
+    [
+      "a CLI that is not there",
+      () => [["ask", "hi"], { SLUICE_CLAUDE: "/nowhere/claude" }],
+      1,
+      ["/nowhere/claude", "SLUICE_CLAUDE"],
+    ],
+    [
+      "a CLI that is not executable",
+      () => [["ask", "hi"], { SLUICE_CLAUDE: file("plain", "") }],
+      1,
+      ["not an executable", "chmod +x"],
+    ],
+    [
+      "a CLI that is a folder",
+      () => [["ask", "hi"], { SLUICE_CLAUDE: folder }],
+      1,
+      ["not an executable", "SLUICE_CLAUDE"],
+    ],
+    ["a CLI that is too old", () => [["ask", "hi"], { SLUICE_CLAUDE: old() }], 1, ["2.0.0", "2.1.197", "npm install"]],
+    ["a CLI that is none", () => [["ask", "hi"], { SLUICE_CLAUDE: foreign() }], 1, ["--version", "SLUICE_CLAUDE"]],
+    [
+      "the demo's CLI that is not there",
+      () => [["demo", "ask", "hi"], { SLUICE_CLAUDE: "/nowhere/claude" }],
+      1,
+      ["/nowhere/claude", "npm install"],
+    ],
+    ["no prompt", () => [["ask"], {}], 2, ["must not be empty", 'sluice ask "…"']],
+    ["a prompt of spaces", () => [["ask", "  "], {}], 2, ["must not be empty"]],
+    ["a session that is no UUID", () => [["ask", "hi", "--session", "seven"], {}], 2, ["--session", "UUID", "seven"]],
+    [
+      "a data folder under a file",
+      () => [["ask", "hi"], { SLUICE_DATA: join(file("a-file", ""), "data") }],
+      1,
+      ["a-file/data", "SLUICE_DATA"],
+    ],
+    ["an unknown command", () => [["frobnicate"], {}], 2, ["frobnicate", "sluice --help"]],
+    ["an unknown option", () => [["ask", "--frob", "hi"], {}], 2, ["--frob", "sluice --help"]],
+    ["too many words", () => [["doctor", "who"], {}], 2, ["who", "sluice --help"]],
+    ["an unknown variable", () => [["ask", "hi"], { SLUICE_PROT: "1" }], 2, ["SLUICE_PROT", "sluice --help"]],
+    ["an empty variable", () => [["ask", "hi"], { SLUICE_CLAUDE: "" }], 2, ["SLUICE_CLAUDE", "must not be empty"]],
+  ];
+  test.each(cases)("%s", async (_, given, code, words) => {
+    const outcome = await sluice(...given());
+    expect(outcome).toMatchObject({ code, stdout: "" });
+    for (const word of words) expect(outcome.stderr).toContain(word);
+    // A person reads this, not a stack.
+    expect(outcome.stderr).not.toMatch(/\n\s+at /);
+  });
+});
+
+describe("doctor", () => {
+  test("exits 1 without a login and says how to mend it", async () => {
+    const outcome = await sluice(["doctor"]);
+    expect(outcome.code).toBe(1);
+    expect(outcome.stdout).toMatch(/^ok {4}claude CLI {3}2\./m);
+    expect(outcome.stdout).toMatch(/^FAIL {2}login .*not logged in\n.*→ .*CLAUDE_CODE_OAUTH_TOKEN/m);
+    expect(outcome.stdout).toMatch(/^ok {4}PTY/m);
+  });
+
+  test("exits 0 where all is well", async () => {
+    const outcome = await sluice(["doctor"], { CLAUDE_CODE_OAUTH_TOKEN: madeUpToken });
+    expect(outcome).toMatchObject({ code: 0, stdout: expect.stringContaining("All is well.") });
+    expect(outcome.stdout).not.toContain("FAIL");
+    expect(outcome.stdout).not.toContain(madeUpToken);
+  });
+
+  test("exits 1 without the CLI and says how to get it", async () => {
+    const outcome = await sluice(["doctor"], { SLUICE_CLAUDE: "/nowhere/claude" });
+    expect(outcome.code).toBe(1);
+    expect(outcome.stdout).toMatch(/^FAIL {2}claude CLI .*\/nowhere\/claude\.\n.*→ .*SLUICE_CLAUDE/m);
+  });
+
+  test("[P8] a data folder that a running gateway holds is well", async () => {
+    const path = join(folder, "held");
+    mkdirSync(path);
+    const held = openDataFolder(path);
+    const outcome = await sluice(["doctor"], { SLUICE_DATA: path, CLAUDE_CODE_OAUTH_TOKEN: madeUpToken });
+    held.release();
+    expect(outcome).toMatchObject({ code: 0, stdout: expect.stringMatching(/^ok {4}data folder .*pid \d+/m) });
+  });
+});

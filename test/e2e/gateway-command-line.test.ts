@@ -1,0 +1,149 @@
+// `sluice serve`, `ask` and `demo` as a person at a terminal has them.
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { spawn as spawnPty } from "node-pty";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import {
+  binFile,
+  gatewayEnvironment,
+  newFolder,
+  openGateway,
+  runSluice,
+  spawnGateway,
+  type ChildGateway,
+} from "../support/gateway.ts";
+import { startProxy } from "../support/proxy.ts";
+import { openScene, type Scene } from "../support/real-cli.ts";
+import { until } from "../support/wait.ts";
+
+let scene: Scene;
+let gateway: ChildGateway;
+beforeAll(async () => {
+  scene = await openScene();
+  gateway = await spawnGateway(scene);
+});
+afterAll(async () => {
+  await gateway.kill("SIGTERM");
+  await scene.close();
+});
+
+/** The files of data folders that this process has open. */
+function openFiles(): string[] {
+  const targets = readdirSync("/proc/self/fd").map((fd) => {
+    // The descriptor that lists the folder is gone by now.
+    const target = `/proc/self/fd/${fd}`;
+    return existsSync(target) ? readlinkSync(target) : "";
+  });
+  return targets.filter((target) => target.startsWith(scene.folder)).toSorted();
+}
+
+const serve = (settings: Parameters<typeof gatewayEnvironment>[1]) =>
+  runSluice(["serve"], gatewayEnvironment(scene, settings));
+
+test("[P8] a second gateway on a data folder is refused with the first one's pid", async () => {
+  const { code, stdout, stderr } = await serve({ dataFolder: gateway.dataFolder });
+  expect([code, stdout]).toEqual([1, ""]);
+  expect(stderr).toContain(`is in use by another gateway (pid ${gateway.pid}).`);
+  expect((await gateway.fetch("/readyz")).status).toBe(200);
+});
+
+test("a port that is taken is named, and nothing is left of the start", async () => {
+  const taken = createServer();
+  await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
+  const { port } = taken.address() as AddressInfo;
+  const dataFolder = newFolder(scene, "taken");
+  const { code, stderr } = await serve({ port, dataFolder });
+  expect([code, stderr]).toEqual([1, expect.stringContaining(`127.0.0.1:${port} is in use.`)]);
+  const openBefore = openFiles();
+  await expect(openGateway(scene, { port, dataFolder })).rejects.toMatchObject({ fault: "port_taken" });
+  expect(openFiles()).toEqual(openBefore);
+  await new Promise((resolve) => taken.close(resolve));
+  const next = await spawnGateway(scene, { port, dataFolder });
+  expect(next.address).toBe(`http://127.0.0.1:${port}`);
+  expect((await next.kill("SIGINT")).code).toBe(0);
+});
+
+test("a damaged database, and one of a newer Sluice, are left alone and named", async () => {
+  const [damaged, newer] = [newFolder(scene, "damaged"), newFolder(scene, "newer")];
+  writeFileSync(join(damaged, "sluice.sqlite"), "This is no database. ".repeat(500));
+  const database = new DatabaseSync(join(newer, "sluice.sqlite"));
+  database.exec("PRAGMA user_version = 9999");
+  database.close();
+  const replies = [await serve({ dataFolder: damaged }), await serve({ dataFolder: newer })];
+  expect(replies.map(({ code }) => code)).toEqual([1, 1]);
+  expect(replies[0]!.stderr).toMatch(/The database .*sluice\.sqlite cannot be read/);
+  expect(replies[0]!.stderr).toContain("Put a backup of it back");
+  expect(replies[1]!.stderr).toContain("was written by a newer Sluice (schema 9999");
+  expect(readFileSync(join(damaged, "sluice.sqlite"), "utf8")).toContain("This is no database.");
+});
+
+test("`ask` uses the gateway that runs on the data folder, with its key, and says when things happened", async () => {
+  const environment = gatewayEnvironment(scene, { dataFolder: gateway.dataFolder });
+  const first = await runSluice(["ask", "demo:text To a running gateway.", "--timing"], environment);
+  expect([first.code, first.stdout]).toEqual([0, "To a running gateway."]);
+  expect(first.stderr).toMatch(/^\[\d+ ms\] accepted\n\[\d+ ms\] started, model \S+\n\[\d+ ms\] first words\n/);
+  const session = /--session (\S+)\]/.exec(first.stderr)?.[1];
+  const second = await runSluice(["ask", "demo:text Again.", "--session", session!], environment);
+  expect([second.code, second.stdout]).toEqual([0, "Again."]);
+  expect(second.stderr).not.toContain(" ms] ");
+  const { turns } = (await (await gateway.fetch(`/api/turns?session=${session}`)).json()) as { turns: unknown[] };
+  expect(turns).toHaveLength(2);
+});
+
+test("[L4] `ask` goes on where a cut connection left it", async () => {
+  const proxy = await startProxy(gateway.address);
+  const lock = join(gateway.dataFolder, "lock.json");
+  const holder = readFileSync(lock, "utf8");
+  writeFileSync(lock, JSON.stringify({ ...(JSON.parse(holder) as object), address: proxy.address }));
+  const asked = runSluice(
+    ["ask", "demo:long words=200 rate=50"],
+    gatewayEnvironment(scene, { dataFolder: gateway.dataFolder }),
+  );
+  const running = await until("the turn", async () => {
+    const reply = await gateway.fetch("/api/turns?state=running");
+    return ((await reply.json()) as { turns: { turn: string; events_url: string; session: string }[] }).turns[0];
+  });
+  await until("some text", async () => (await gateway.session(running.session)).last_seq > 30, 30_000);
+  const before = proxy.connections;
+  proxy.cut();
+  const { code, stdout } = await asked;
+  expect([code, stdout]).toEqual([0, Array.from({ length: 200 }, (_, index) => `word${index + 1}`).join(" ")]);
+  expect(proxy.connections).toBeGreaterThan(before);
+  writeFileSync(lock, holder);
+  proxy.close();
+});
+
+test("`ask` without a gateway starts one of its own, and ends it; a failed turn is exit code 1", async () => {
+  const environment = gatewayEnvironment(scene, { dataFolder: newFolder(scene, "alone") });
+  const answered = await runSluice(["ask", "demo:text", "Two", "words."], environment);
+  expect([answered.code, answered.stdout]).toEqual([0, "Two words."]);
+  const failed = await runSluice(["ask", "demo:error status=401"], environment);
+  expect(failed.code).toBe(1);
+  expect(failed.stderr).toMatch(/\[turn_failed: \w+\]/);
+});
+
+test("`demo` tells a person at a terminal what to try, and what it says works without a key", async () => {
+  const folder = newFolder(scene, "demo");
+  const dataFolder = join(folder, "data");
+  mkdirSync(dataFolder);
+  const environment = { ...gatewayEnvironment(scene, { dataFolder }), TERM: "xterm" };
+  const terminal = spawnPty(process.execPath, [binFile, "demo"], { cwd: folder, env: environment, cols: 300 });
+  let said = "";
+  terminal.onData((text) => (said += text));
+  const exited = new Promise<number>((resolve) => terminal.onExit(({ exitCode }) => resolve(exitCode)));
+  const shown = await until("the hint", () => /curl -N (http\S+)\/api\/turns .*\r\n.*event-stream'/.exec(said), 30_000);
+  expect(said).toMatch(/listening on http:\S+\r\n/);
+  expect(said).toContain("no account is used");
+  const reply = await fetch(`${shown[1]}/api/turns`, {
+    method: "POST",
+    headers: { "content-type": "application/json", accept: "text/plain" },
+    body: '{"prompt":"hello"}',
+  });
+  expect(await reply.text()).toContain("You said: hello");
+  const asked = await runSluice(["demo", "ask", "show", "me", "a", "table"], environment);
+  expect([asked.code, asked.stdout]).toEqual([0, expect.stringContaining("|")]);
+  terminal.write("\u0003");
+  expect(await exited).toBe(0);
+});

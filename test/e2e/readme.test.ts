@@ -1,0 +1,116 @@
+import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { configFile } from "../../gateway/config.ts";
+import { errorStatus, failureRetryable, ownEventTypes } from "../../gateway/protocol/codes.ts";
+import { openScene, type Scene } from "../support/real-cli.ts";
+
+// The README's own lines, run as they stand there. Only the port is another one, so that nothing else on the machine is met.
+
+const root = resolve(import.meta.dirname, "../..");
+const readme = readFileSync(join(root, "README.md"), "utf8");
+
+/** The code block behind `<!-- run: name -->`. */
+function block(name: string): string {
+  const found = new RegExp(`<!-- run: ${name} -->\\s*\`\`\`\\w+\\n([^]*?)\`\`\``).exec(readme)?.[1];
+  if (found === undefined) throw new Error(`the README has no block to run that is called ${name}`);
+  return found.trim();
+}
+
+interface Started {
+  readonly child: ChildProcess;
+  readonly port: string;
+}
+
+/** Runs an npm script and waits for the line that says where the gateway listens. */
+async function start(command: string, env: NodeJS.ProcessEnv): Promise<Started> {
+  const [file, ...args] = command.split(" ");
+  const child = spawn(file!, args, {
+    cwd: root,
+    env: { PATH: process.env["PATH"], SLUICE_PORT: "0", SLUICE_LOG: "warn", ...env },
+    stdio: ["ignore", "pipe", "inherit"],
+    detached: true,
+  });
+  for await (const line of createInterface({ input: child.stdout })) {
+    const port = /^listening on http:\/\/127\.0\.0\.1:(\d+)$/.exec(line)?.[1];
+    if (port !== undefined) return { child, port };
+  }
+  throw new Error(`${command} ended before it listened`);
+}
+
+async function end({ child }: Started): Promise<void> {
+  const gone = new Promise((done) => child.once("exit", done));
+  // npm and the gateway below it, as a terminal's Ctrl-C reaches both.
+  process.kill(-child.pid!, "SIGTERM");
+  await gone;
+}
+
+async function runLines(lines: string, port: string, cwd: string): Promise<string[]> {
+  const outputs: string[] = [];
+  for (const line of lines.split("\n")) {
+    const { stdout } = await promisify(execFile)("bash", ["-c", line.replaceAll(":8787", `:${port}`)], { cwd });
+    outputs.push(stdout);
+  }
+  return outputs;
+}
+
+function expectAnswers([asEvents, asText]: string[]): void {
+  expect(asEvents).toMatch(/^event: ping\ndata: \{"type":"ping"\}\n\nid: 1\nevent: turn_queued\n/);
+  expect(asEvents).toContain("event: content_block_delta\n");
+  expect(asEvents?.match(/^event: turn_completed$/gm)).toHaveLength(1);
+  expect(asText).toMatch(/^You said: hello\n/);
+}
+
+describe("the README's lines", () => {
+  let folder: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), "sluice-readme-"));
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  test("npm run demo answers the two curl lines without any key", async () => {
+    const [install, demo] = block("demo").split(" && ");
+    expect(install).toBe("npm install");
+    const gateway = await start(demo!, { SLUICE_DATA: join(folder, ".sluice-demo"), HOME: folder });
+    try {
+      expectAnswers(await runLines(block("demo-curl"), gateway.port, folder));
+    } finally {
+      await end(gateway);
+    }
+  });
+
+  test("npm start answers the same lines with the key that it made", async () => {
+    const scene: Scene = await openScene();
+    const gateway = await start("npm start", { ...scene.environment, SLUICE_DATA: join(folder, ".sluice") });
+    try {
+      expectAnswers(await runLines(block("key-curl"), gateway.port, folder));
+      const [, withoutKey] = await runLines(block("demo-curl"), gateway.port, folder);
+      expect(JSON.parse(withoutKey!)).toMatchObject({ status: 401, code: "unauthorized" });
+    } finally {
+      await end(gateway);
+      await scene.close();
+    }
+  });
+});
+
+describe("the README's lists", () => {
+  test("the sample configuration is a valid one", () => {
+    const sample = /```json\n([^]*?)```/.exec(readme)![1]!;
+    expect(configFile.parse(JSON.parse(sample)).agents?.map(({ name }) => name)).toEqual(["default", "reviewer"]);
+  });
+
+  test("name every error code with its status, every failure code and every event of ours", () => {
+    const section = (from: string, to: string) => readme.slice(readme.indexOf(from), readme.indexOf(to));
+    const errors = section("### Errors", "## Operate");
+    for (const [code, status] of Object.entries(errorStatus)) {
+      const row = errors.split("\n").find((line) => line.includes(`\`${code}\``));
+      expect(row, code).toContain(String(status));
+    }
+    for (const code of Object.keys(failureRetryable)) expect(readme.includes(`\`${code}\``), code).toBe(true);
+    for (const type of ownEventTypes) expect(readme.includes(`\`${type}\``), type).toBe(true);
+  });
+});

@@ -1,0 +1,240 @@
+import * as fc from "fast-check";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { createPool, type Pool } from "../../../gateway/agents/pool.ts";
+import { StartFailure } from "../../../gateway/claude/launch.ts";
+import { failure } from "../../../gateway/claude/outcome.ts";
+import type { AgentConfig } from "../../../gateway/protocol/agents.ts";
+import { limits } from "../../../gateway/protocol/limits.ts";
+import { cases } from "../../support/property.ts";
+import { readAgent } from "../../support/real-cli.ts";
+import { createScriptedDriver, type ScriptedDriver } from "../../support/scripted-driver.ts";
+import { until } from "../../support/wait.ts";
+
+interface Scene {
+  readonly pool: Pool;
+  /** Every process that was started, in order. */
+  readonly started: ScriptedDriver[];
+  alive(): ScriptedDriver[];
+  /** The next start fails. */
+  failNext: boolean;
+  time: number;
+}
+
+const pools: Pool[] = [];
+afterEach(async () => {
+  vi.useRealTimers();
+  await Promise.all(pools.splice(0).map((pool) => pool.close()));
+});
+
+const plain = readAgent();
+
+function openPool(processes: number, agents: AgentConfig[] = [plain]): Scene {
+  const started: ScriptedDriver[] = [];
+  const scene: Scene = {
+    started,
+    failNext: false,
+    time: 0,
+    alive: () => started.filter(({ isEnded }) => !isEnded),
+    pool: createPool({
+      limits: limits.parse({ processes, process_idle_s: 10 }),
+      agents,
+      now: () => scene.time,
+      start: async (_, session) => {
+        if (scene.failNext) {
+          scene.failNext = false;
+          throw new StartFailure(failure("spawn_failed"));
+        }
+        const driver = createScriptedDriver({ session });
+        started.push(driver);
+        return driver;
+      },
+    }),
+  };
+  pools.push(scene.pool);
+  return scene;
+}
+
+const sessionsOf = (drivers: readonly ScriptedDriver[]) => drivers.map(({ session }) => session).toSorted();
+
+/** Whether a promise settles without anything else happening. */
+async function isSettled(promise: Promise<unknown>): Promise<boolean> {
+  let settled = false;
+  const note = () => void (settled = true);
+  promise.then(note, note);
+  for (let turns = 0; turns < 5; turns++) await new Promise((resolve) => setImmediate(resolve));
+  return settled;
+}
+
+describe("the pool", () => {
+  test("[P6] a session's process serves its next turn; another session has its own", async () => {
+    const { pool, started } = openPool(4);
+    const first = await pool.acquire(plain, "a");
+    pool.release("a");
+    expect(await pool.acquire(plain, "a")).toBe(first);
+    expect(await pool.acquire(plain, "b")).not.toBe(first);
+    expect(started).toHaveLength(2);
+  });
+
+  test("[P6] where room is needed the longest idle one is ended, and never one that is held", async () => {
+    const scene = openPool(3);
+    for (const session of ["a", "b", "c"]) await scene.pool.acquire(plain, session);
+    for (const session of ["b", "c", "a"]) {
+      scene.time += 1000;
+      scene.pool.release(session);
+    }
+    await scene.pool.acquire(plain, "b");
+    await scene.pool.acquire(plain, "d");
+    expect(sessionsOf(scene.alive())).toEqual(["a", "b", "d"]);
+    await scene.pool.acquire(plain, "e");
+    expect(sessionsOf(scene.alive())).toEqual(["b", "d", "e"]);
+  });
+
+  test("[T6] with every process held, the next one waits for a release, and for no longer", async () => {
+    const scene = openPool(2);
+    await scene.pool.acquire(plain, "a");
+    await scene.pool.acquire(plain, "b");
+    const third = scene.pool.acquire(plain, "c");
+    expect(await isSettled(third)).toBe(false);
+    scene.pool.release("a");
+    await third;
+    expect(sessionsOf(scene.alive())).toEqual(["b", "c"]);
+  });
+
+  test("[T6] an agent's own cap ends its own idle process, not another agent's", async () => {
+    const [small, large] = [readAgent({ name: "small", processes: 1 }), readAgent({ name: "large" })];
+    const scene = openPool(5, [small, large]);
+    for (const [agent, session] of [
+      [large, "l"],
+      [small, "s"],
+    ] as const) {
+      await scene.pool.acquire(agent, session);
+      scene.pool.release(session);
+    }
+    const next = scene.pool.acquire(small, "s2");
+    await next;
+    expect(sessionsOf(scene.alive())).toEqual(["l", "s2"]);
+    const waiting = scene.pool.acquire(small, "s3");
+    expect(await isSettled(waiting)).toBe(false);
+    scene.pool.release("s2");
+    await waiting;
+    expect(sessionsOf(scene.alive())).toEqual(["l", "s3"]);
+  });
+
+  test("[T6] the caps hold for any acquires at once, and whoever waits is served", async () => {
+    const act = fc.record({ session: fc.constantFrom("a", "b", "c", "d", "e", "f"), isSmall: fc.boolean() });
+    await fc.assert(
+      fc.asyncProperty(fc.array(act, { maxLength: 12 }), fc.integer({ min: 1, max: 3 }), async (acts, processes) => {
+        const small = readAgent({ name: "small", processes: 1 });
+        const scene = openPool(processes, [plain, small]);
+        const held = new Set<string>();
+        let most = 0;
+        const turns = acts.map(async ({ session, isSmall }) => {
+          const name = `${session}${isSmall ? "s" : ""}`;
+          await scene.pool.acquire(isSmall ? small : plain, name);
+          held.add(name);
+          most = Math.max(most, scene.pool.size);
+          expect(scene.alive().filter((driver) => driver.session.endsWith("s")).length).toBeLessThanOrEqual(1);
+          await new Promise((resolve) => setImmediate(resolve));
+          scene.pool.release(name);
+        });
+        await Promise.all(turns);
+        expect(most).toBeLessThanOrEqual(processes);
+        expect(scene.alive().length).toBeLessThanOrEqual(processes);
+      }),
+      cases({ short: 200, long: 10_000 }),
+    );
+  });
+
+  test("a process that cannot be used any more is replaced, and one that died too", async () => {
+    const scene = openPool(2);
+    await scene.pool.acquire(plain, "a");
+    scene.started[0]!.isUsable = false;
+    scene.pool.release("a");
+    expect(await scene.pool.acquire(plain, "a")).toBe(scene.started[1]);
+    expect(scene.started[0]!.isEnded).toBe(true);
+    scene.pool.release("a");
+    scene.started[1]!.die();
+    await until("its place to be free", () => scene.pool.size === 0);
+    expect(await scene.pool.acquire(plain, "a")).toBe(scene.started[2]);
+  });
+
+  test("a start that fails rejects, and gives its place back", async () => {
+    const scene = openPool(1);
+    scene.failNext = true;
+    await expect(scene.pool.acquire(plain, "a")).rejects.toBeInstanceOf(StartFailure);
+    await until("its place to be free", () => scene.pool.size === 0);
+    expect(await scene.pool.acquire(plain, "a")).toBe(scene.started[0]);
+  });
+
+  test("[P6] idle processes are ended after a while; held ones, and ones the CLI itself is busy with, are not", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    const scene = openPool(4);
+    for (const session of ["held", "idle", "own", "fresh"]) await scene.pool.acquire(plain, session);
+    for (const session of ["idle", "own"]) scene.pool.release(session);
+    scene.started[2]!.isBusy = true;
+    scene.time = 9_999;
+    scene.pool.release("fresh");
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(scene.alive()).toHaveLength(4);
+    scene.time = 10_000;
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(sessionsOf(scene.alive())).toEqual(["fresh", "held", "own"]);
+  });
+
+  test("[P6] a new session takes a spare's id, and a session that exists never takes a spare", async () => {
+    const agent = readAgent({ spares: 1 });
+    const scene = openPool(4, [agent]);
+    scene.pool.fill();
+    scene.pool.fill();
+    await until("the spare", () => scene.started.length === 1);
+    expect(scene.started).toHaveLength(1);
+    await scene.pool.acquire(agent, "existing");
+    expect(scene.started).toHaveLength(2);
+    const session = scene.pool.newSession(agent);
+    expect(session).toBe(scene.started[0]!.session);
+    expect(scene.pool.newSession(agent)).not.toBe(session);
+    expect(await scene.pool.acquire(agent, session)).toBe(scene.started[0]);
+    await until("another spare", () => scene.started.length === 3);
+  });
+
+  test("[P6] a spare that died, or had to make room, is replaced when the next session begins", async () => {
+    const agent = readAgent({ spares: 1 });
+    const scene = openPool(4, [agent]);
+    scene.pool.fill();
+    await until("the spare", () => scene.started.length === 1);
+    scene.started[0]!.die();
+    await until("the spare to be gone", () => scene.pool.size === 0);
+    scene.pool.newSession(agent);
+    await until("another spare", () => scene.started.length === 2);
+    expect(scene.alive()).toEqual([scene.started[1]]);
+  });
+
+  test("[P6] spares keep within the caps, and go after idle ones where room is needed", async () => {
+    const agent = readAgent({ spares: 5, processes: 3 });
+    const scene = openPool(4, [agent]);
+    scene.pool.fill();
+    await until("the spares", () => scene.started.length === 3);
+    const session = scene.pool.newSession(agent);
+    await scene.pool.acquire(agent, session);
+    scene.pool.release(session);
+    scene.time = 5000;
+    await scene.pool.acquire(agent, "new");
+    expect(scene.started[0]!.isEnded).toBe(true);
+    expect(scene.alive()).toHaveLength(3);
+    await scene.pool.acquire(agent, "newer");
+    expect(scene.alive().map(({ session: one }) => one)).toContain("new");
+    expect(scene.alive()).toHaveLength(3);
+  });
+
+  test("[P3] closing ends all, takes no more, and does not leave those that wait", async () => {
+    const scene = openPool(1);
+    await scene.pool.acquire(plain, "a");
+    const waiting = scene.pool.acquire(plain, "b");
+    const refused = waiting.catch((error: unknown) => error);
+    await scene.pool.close();
+    expect(await refused).toMatchObject({ code: "shutting_down" });
+    await expect(scene.pool.acquire(plain, "c")).rejects.toMatchObject({ code: "shutting_down" });
+    expect(scene.alive()).toEqual([]);
+    expect(scene.pool.size).toBe(0);
+  });
+});

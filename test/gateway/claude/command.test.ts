@@ -1,0 +1,231 @@
+import { describe, expect, test } from "vitest";
+import { buildCommand, markerVariable, promptLine, type CommandInput } from "../../../gateway/claude/command.ts";
+import type { PromptBlock } from "../../../gateway/protocol/prompt.ts";
+import { readAgent } from "../../support/real-cli.ts";
+
+const secrets = {
+  CLAUDE_CODE_OAUTH_TOKEN: "secret-oauth",
+  ANTHROPIC_API_KEY: "secret-key",
+  ANTHROPIC_AUTH_TOKEN: "secret-auth",
+  AWS_SECRET_ACCESS_KEY: "secret-aws",
+  AWS_BEARER_TOKEN_BEDROCK: "secret-bedrock",
+  ANTHROPIC_FOUNDRY_API_KEY: "secret-foundry",
+};
+
+const environment = {
+  ...secrets,
+  PATH: "/bin",
+  HOME: "/home/x",
+  HTTPS_PROXY: "http://proxy:3128",
+  ANTHROPIC_BASE_URL: "http://127.0.0.1:1",
+  CLAUDE_CONFIG_DIR: "/home/x/.claude",
+  // None of these may reach the CLI.
+  CLAUDECODE: "1",
+  CLAUDE_CODE_ENTRYPOINT: "cli",
+  CLAUDE_CODE_SSE_PORT: "1234",
+  SLUICE_KEYS: "name:secret-sluice",
+  SLUICE_DATABASE_URL: "postgres://u:secret-db@h/d",
+  LD_PRELOAD: "/x.so",
+  NODE_OPTIONS: "--inspect",
+  GITHUB_TOKEN: "secret-github",
+};
+
+function build(agent: Parameters<typeof readAgent>[0] = {}, more: Partial<CommandInput> = {}) {
+  return buildCommand({
+    agent: readAgent(agent),
+    session: "10000000-0000-4000-8000-000000000000",
+    origin: { kind: "new" },
+    workspace: "/workspace",
+    privateFolder: "/run/private",
+    environment,
+    marker: "the-marker",
+    ...more,
+  });
+}
+
+describe("[P2] the child's environment is an allow-list", () => {
+  const credentials = (billing: "subscription" | "api_key" | "any") =>
+    Object.keys(build({ billing }).env).filter((name) => name in secrets);
+
+  test("with billing subscription only the login's token is in it", () =>
+    expect(credentials("subscription")).toEqual(["CLAUDE_CODE_OAUTH_TOKEN"]));
+  test("with billing api_key it holds all keys and not the login's token", () => {
+    const keys = Object.keys(secrets).filter((name) => name !== "CLAUDE_CODE_OAUTH_TOKEN");
+    expect(credentials("api_key").toSorted()).toEqual(keys.toSorted());
+  });
+  test("with billing any it holds what is there", () =>
+    expect(credentials("any").toSorted()).toEqual(Object.keys(secrets).toSorted()));
+
+  test.each(["subscription", "api_key", "any"] as const)(
+    "with billing %s nothing else of the gateway's own is in it",
+    (billing) => {
+      const { env } = build({ billing });
+      for (const name of [
+        "CLAUDECODE",
+        "CLAUDE_CODE_ENTRYPOINT",
+        "CLAUDE_CODE_SSE_PORT",
+        "SLUICE_KEYS",
+        "SLUICE_DATABASE_URL",
+        "LD_PRELOAD",
+        "NODE_OPTIONS",
+        "GITHUB_TOKEN",
+      ])
+        expect(env).not.toHaveProperty(name);
+      expect(env).toMatchObject({
+        PATH: "/bin",
+        HOME: "/home/x",
+        HTTPS_PROXY: "http://proxy:3128",
+        ANTHROPIC_BASE_URL: "http://127.0.0.1:1",
+      });
+      expect(env[markerVariable]).toBe("the-marker");
+    },
+  );
+
+  test("[P7] attachments, memory, background tasks and cron are off unless the agent asks", () => {
+    const off = {
+      CLAUDE_CODE_DISABLE_ATTACHMENTS: "1",
+      CLAUDE_CODE_DISABLE_AUTO_MEMORY: "1",
+      CLAUDE_CODE_DISABLE_BACKGROUND_TASKS: "1",
+      CLAUDE_CODE_DISABLE_CRON: "1",
+    };
+    expect(build().env).toMatchObject(off);
+    const asked = build({ file_mentions: true, background_tasks: true }).env;
+    expect(Object.keys(off).filter((name) => name in asked)).toEqual(["CLAUDE_CODE_DISABLE_AUTO_MEMORY"]);
+  });
+
+  test("the operator's environment cannot switch them on", () => {
+    const { env } = build(
+      {},
+      { environment: { ...environment, CLAUDE_CODE_DISABLE_ATTACHMENTS: "0", CLAUDE_CODE_DISABLE_CRON: "" } },
+    );
+    expect(env).toMatchObject({ CLAUDE_CODE_DISABLE_ATTACHMENTS: "1", CLAUDE_CODE_DISABLE_CRON: "1" });
+  });
+});
+
+describe("the command line", () => {
+  const full = {
+    model: "claude-sonnet-5",
+    fallback_model: "claude-haiku-5",
+    max_model_turns: 3,
+    max_budget_usd: 1.5,
+    instructions: "secret-instructions",
+    subagents: { looker: { description: "secret-subagent", prompt: "look" } },
+    mcp_servers: {
+      x: { type: "http", url: "http://127.0.0.1:1/mcp", headers: { authorization: "Bearer secret-mcp" } },
+    },
+    allowed_tools: ["Bash(echo:*)", "Read"],
+    disallowed_tools: ["WebFetch"],
+    permission_mode: "plan" as const,
+  };
+
+  test("[P1] holds no secret, no instructions and no prompt, whatever the agent is", () => {
+    expect(build(full).args.join(" ")).not.toMatch(/secret/);
+    expect(build(full).args.join(" ")).not.toContain("-p ");
+  });
+
+  test("has every flag with a value as one argument, so that no value can be taken for a flag", () => {
+    const args = build(full).args;
+    for (const arg of args) expect(arg).toMatch(/^--[a-z-]+(=|$)/);
+    expect(args).toEqual(
+      expect.arrayContaining([
+        "--model=claude-sonnet-5",
+        "--fallback-model=claude-haiku-5",
+        "--max-turns=3",
+        "--max-budget-usd=1.5",
+        "--permission-mode=plan",
+        "--allowed-tools=Bash(echo:*),Read",
+        "--input-format=stream-json",
+        "--permission-prompt-tool=stdio",
+      ]),
+    );
+  });
+
+  test("gives what nobody may read in ps as files of the private folder", () => {
+    const { args, files } = build(full);
+    expect(args).toEqual(
+      expect.arrayContaining([
+        "--mcp-config=/run/private/mcp.json",
+        "--append-system-prompt-file=/run/private/instructions.md",
+        "--agents=/run/private/subagents.json",
+      ]),
+    );
+    expect(files["instructions.md"]).toBe("secret-instructions");
+    expect(JSON.parse(files["mcp.json"]!)).toEqual({ mcpServers: full.mcp_servers });
+    expect(JSON.parse(files["subagents.json"]!)).toEqual(full.subagents);
+  });
+
+  test("[P2] reads no settings and no other MCP servers unless the agent says so", () => {
+    expect(build().args).toEqual(expect.arrayContaining(["--setting-sources=", "--strict-mcp-config"]));
+    expect(build({ setting_sources: ["user", "project"] }).args).toContain("--setting-sources=user,project");
+    expect(build().files).toEqual({});
+  });
+
+  test("[P7] disallows the tools that act between turns, beside the agent's own, unless it asks for them", () => {
+    const flag = (args: readonly string[]) => args.find((arg) => arg.startsWith("--disallowed-tools="));
+    expect(flag(build({ disallowed_tools: ["WebFetch"] }).args)).toBe(
+      "--disallowed-tools=ScheduleWakeup,SendMessage,EnterWorktree,ExitWorktree,Workflow,WebFetch",
+    );
+    expect(flag(build({ background_tasks: true }).args)).toBeUndefined();
+  });
+
+  test("[P6] brings a session back by its file where there is one, else begins it under its id", () => {
+    expect(build().args.at(-1)).toBe("--session-id=10000000-0000-4000-8000-000000000000");
+    const resumed = build({}, { origin: { kind: "resume", file: "/home/x/s.jsonl" } }).args;
+    expect(resumed.at(-1)).toBe("--resume=/home/x/s.jsonl");
+    expect(resumed.join(" ")).not.toContain("--session-id");
+  });
+
+  test("branches off another session's file, behind an answer or at its end", () => {
+    const file = "/home/x/s.jsonl";
+    const atEnd = build({}, { origin: { kind: "fork", file, answerUuid: null } }).args;
+    expect(atEnd.slice(-3)).toEqual([
+      "--fork-session",
+      "--session-id=10000000-0000-4000-8000-000000000000",
+      `--resume=${file}`,
+    ]);
+    const behind = build({}, { origin: { kind: "fork", file, answerUuid: "an-answer" } }).args;
+    expect(behind.at(-1)).toBe("--resume-session-at=an-answer");
+  });
+
+  test("runs in the agent's workspace", () => expect(build().cwd).toBe("/workspace"));
+});
+
+describe("[P1] the line of a prompt", () => {
+  const content = (prompt: PromptBlock[], slashCommands = false) => {
+    const line = promptLine("turn-1", prompt, slashCommands);
+    expect(line.indexOf("\n")).toBe(line.length - 1);
+    return (JSON.parse(line) as { uuid: string; message: { role: string; content: unknown } }).message.content;
+  };
+  const text = (text: string): PromptBlock => ({ type: "text", text });
+  const image: PromptBlock = { type: "image", source: { type: "base64", media_type: "image/png", data: "AAAA" } };
+
+  test("names the turn, and is one line whatever the prompt holds", () => {
+    expect(JSON.parse(promptLine("turn-1", [text("a")], false))).toMatchObject({
+      type: "user",
+      uuid: "turn-1",
+      message: { role: "user" },
+    });
+    expect(content([text("a\nb\u2028c\r\n\u0000")])).toEqual([text("a\nb\u2028c\r\n\u0000")]);
+  });
+
+  test.each(["/cost", "  /cost", "\n/compact now", "/"])(
+    "guards a last text that the CLI would take for a command: %j",
+    (prompt) => {
+      expect(content([text(prompt)])).toEqual([text(prompt), text("\n")]);
+      expect(content([image, text(prompt)])).toEqual([image, text(prompt), text("\n")]);
+    },
+  );
+
+  test("leaves every other prompt as it is", () => {
+    for (const prompt of [
+      [text("a/b")],
+      [text("/cost"), text("and more")],
+      [text("/cost"), image],
+      [text("-p --version")],
+    ])
+      expect(content(prompt)).toEqual(prompt);
+  });
+
+  test("leaves a command as it is where the agent allows them", () =>
+    expect(content([text("/cost")], true)).toEqual([text("/cost")]));
+});

@@ -1,0 +1,123 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { readConfig } from "../../gateway/config.ts";
+import { SetupError } from "../../gateway/protocol/errors.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "sluice-test-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** The configuration with this file, which is given as its text or as its value. */
+function withFile(content: unknown, environment: Record<string, string> = {}) {
+  const path = join(folder, "config.json");
+  writeFileSync(path, typeof content === "string" ? content : JSON.stringify(content));
+  return readConfig({ SLUICE_CONFIG: path, ...environment });
+}
+
+const key = "ci:0123456789abcdef";
+
+function faultOf(act: () => unknown): SetupError {
+  try {
+    act();
+  } catch (error) {
+    if (error instanceof SetupError) return error;
+    throw error;
+  }
+  throw new Error("no fault");
+}
+
+test("without any configuration it is loopback, one agent, and no key", () => {
+  expect(readConfig({})).toMatchObject({
+    host: "127.0.0.1",
+    port: 8787,
+    dataFolder: ".sluice",
+    keys: [],
+    allowedOrigins: [],
+    agents: [
+      { name: "default", permission_mode: "default", billing: "any", setting_sources: [], file_mentions: false },
+    ],
+  });
+});
+
+test("the environment goes before the file, and the file before the defaults", () => {
+  const file = { agents: [{ name: "docs" }], allowed_hosts: ["a.example"], limits: { processes: 3 } };
+  expect(withFile(file)).toMatchObject({
+    allowedHosts: ["a.example"],
+    agents: [{ name: "docs" }],
+    limits: { processes: 3, ping_s: 15 },
+  });
+  expect(withFile(file, { SLUICE_ALLOWED_HOSTS: "b.example, c.example," })).toMatchObject({
+    allowedHosts: ["b.example", "c.example"],
+  });
+});
+
+test("the host of the public address is allowed", () => {
+  expect(readConfig({ SLUICE_PUBLIC_URL: "https://chat.example/sluice/" })).toMatchObject({
+    publicUrl: "https://chat.example/sluice",
+    allowedHosts: ["chat.example"],
+  });
+});
+
+test("keys are name and secret; the secret may hold any sign but a space", () => {
+  expect(readConfig({ SLUICE_KEYS: `${key},bot:x:y=z/0123456789` }).keys).toEqual([
+    { name: "ci", secret: "0123456789abcdef" },
+    { name: "bot", secret: "x:y=z/0123456789" },
+  ]);
+});
+
+describe("a fault names the field", () => {
+  test.each<[Record<string, string>, RegExp]>([
+    [{ SLUICE_PORT: "http" }, /SLUICE_PORT/],
+    [{ SLUICE_PORT: "65536" }, /SLUICE_PORT/],
+    [{ SLUICE_DATA: "" }, /SLUICE_DATA/],
+    [{ SLUICE_DATE: "x" }, /SLUICE_DATE is no variable/],
+    [{ SLUICE_PROCESS: "marker", SLUICE_DATE: "x" }, /SLUICE_DATE is no variable/],
+    [{ SLUICE_PUBLIC_URL: "chat.example" }, /SLUICE_PUBLIC_URL/],
+    [{ SLUICE_ALLOWED_ORIGINS: "https://a.example/path" }, /SLUICE_ALLOWED_ORIGINS/],
+    [{ SLUICE_CONFIG: "/nowhere/sluice.json" }, /SLUICE_CONFIG/],
+  ])("%j", (environment, message) => {
+    const fault = faultOf(() => readConfig(environment));
+    expect(fault.fault).toBe("config_invalid");
+    expect(fault.message).toMatch(message);
+  });
+
+  test.each<[unknown, RegExp]>([
+    ["{ nonsense", /no valid JSON/],
+    [{ agent: [] }, /agent/],
+    [{ agents: [] }, /agents.*at least one/],
+    [{ agents: [{ name: "Docs" }] }, /agents\.0\.name/],
+    [{ agents: [{ name: "a" }, { name: "a" }] }, /twice/],
+    [{ agents: [{ name: "a", modell: "x" }] }, /modell/],
+    [{ agents: [{ name: "a", permission_mode: "root" }] }, /permission_mode/],
+    [{ agents: [{ name: "a", model: "--help me" }] }, /agents\.0\.model/],
+    [{ agents: [{ name: "a", turn_timeout_s: 0 }] }, /turn_timeout_s/],
+    [{ limits: { processes: 0 } }, /limits\.processes/],
+    [{ limits: { proceses: 1 } }, /proceses/],
+  ])("%j", (content, message) => expect(faultOf(() => withFile(content)).message).toMatch(message));
+
+  test("and never shows a secret", () => {
+    const fault = faultOf(() => readConfig({ SLUICE_KEYS: "name:s3cret" }));
+    expect(fault.message).toMatch(/SLUICE_KEYS/);
+    expect(fault.message).not.toContain("s3cret");
+  });
+});
+
+describe("[A1] an address that others can reach", () => {
+  test.each(["0.0.0.0", "::", "192.168.1.5", "chat.example", "127.0.0.1.example"])(
+    "%s is refused without keys",
+    (host) => {
+      expect(faultOf(() => readConfig({ SLUICE_HOST: host })).message).toContain(host);
+      expect(readConfig({ SLUICE_HOST: host, SLUICE_KEYS: key }).host).toBe(host);
+    },
+  );
+  test.each(["127.0.0.1", "127.8.9.1", "localhost", "::1"])("%s is not one", (host) =>
+    expect(readConfig({ SLUICE_HOST: host }).host).toBe(host),
+  );
+});
+
+test("a relative folder of the CLI is the gateway's own, and the result cannot be changed", () => {
+  const config = readConfig({ CLAUDE_CONFIG_DIR: "cli", OTHER: "x" });
+  expect(config.environment).toEqual({ CLAUDE_CONFIG_DIR: resolve("cli"), OTHER: "x" });
+  expect(Object.isFrozen(config) && Object.isFrozen(config.environment)).toBe(true);
+});

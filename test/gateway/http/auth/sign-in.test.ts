@@ -1,0 +1,194 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { createSignInLinks } from "../../../../gateway/http/sign-in.ts";
+import { ordinaryScopes } from "../../../../gateway/protocol/scopes.ts";
+import {
+  bossKey,
+  host,
+  mainKey,
+  openWholeApp,
+  type WholeApp,
+  type WholeAppOptions,
+} from "../../../support/whole-app.ts";
+
+const apps: WholeApp[] = [];
+let app: WholeApp;
+let clock = 0;
+const open = async (options: WholeAppOptions = {}) => {
+  clock = Date.parse("2026-05-10T12:00:00Z");
+  apps.push((app = await openWholeApp({ now: () => clock, ...options })));
+};
+afterEach(async () => {
+  for (const one of apps.splice(0)) await one.close();
+});
+
+const send = (fields: Record<string, string>, headers: Record<string, string> = {}) =>
+  app.request("/sign-in", { method: "POST", body: new URLSearchParams(fields), headers });
+const cookieOf = (reply: Response) => reply.headers.get("set-cookie")?.split(";")[0];
+const statusWith = async (cookie: string) => (await app.request("/api/turns", { headers: { cookie } })).status;
+
+describe("signing in [A1]", () => {
+  test("with a pasted key gives a cookie that no script reads and no other site sends", async () => {
+    await open();
+    const reply = await send({ key: ` ${mainKey}\n` });
+    expect([reply.status, reply.headers.get("location")]).toEqual([303, "/sign-in/done"]);
+    const attributes = reply.headers.get("set-cookie")!.split("; ").slice(1).toSorted();
+    expect(attributes).toEqual(["HttpOnly", "Max-Age=43200", "Path=/", "SameSite=Strict"]);
+    expect(reply.headers.get("set-cookie")).not.toContain(mainKey);
+    expect(await statusWith(cookieOf(reply)!)).toBe(200);
+    clock += 12 * 60 * 60 * 1000;
+    expect(await statusWith(cookieOf(reply)!)).toBe(401);
+  });
+
+  test("over https the cookie is sent over nothing else", async () => {
+    await open();
+    const reply = await app.app.request(`https://${host}/sign-in`, {
+      method: "POST",
+      body: new URLSearchParams({ key: mainKey }),
+      headers: { host },
+    });
+    expect(reply.headers.get("set-cookie")).toContain("; Secure");
+  });
+
+  test("with a wrong key is 401, says so, and sets nothing", async () => {
+    await open();
+    for (const fields of [{ key: "wrong" }, { key: "" }, {}, { code: "wrong" }, { code: mainKey }, { key: "main" }]) {
+      const reply = await send(fields);
+      expect([reply.status, reply.headers.get("set-cookie")]).toEqual([401, null]);
+      expect(await reply.text()).toContain('role="alert"');
+    }
+  });
+
+  test("with a key of a token, a ticket or a visitor is not possible", async () => {
+    await open();
+    const { token } = await app.json("/api/tokens", { key: mainKey, json: { user: "ann" } });
+    for (const key of [token!, "visitors", "\0".repeat(32)]) expect((await send({ key })).status).toBe(401);
+  });
+
+  test("gives what the key may, and no more", async () => {
+    await open();
+    const key = await app.addKey("few", { scopes: ["transcripts"] });
+    const cookie = cookieOf(await send({ key }))!;
+    expect((await app.request("/api/sessions", { headers: { cookie } })).status).toBe(200);
+    expect((await app.request("/api/turns", { headers: { cookie } })).status).toBe(403);
+  });
+
+  test("out takes the cookie away", async () => {
+    await open();
+    const reply = await app.request("/sign-out", { method: "POST" });
+    expect([reply.status, reply.headers.get("location")]).toEqual([303, "/sign-in"]);
+    expect(reply.headers.get("set-cookie")).toMatch(/^sluice_sign_in=; Max-Age=0; Path=\//);
+  });
+
+  test("[A2] from another site's page is refused, and so is every change with the cookie", async () => {
+    await open();
+    const cookie = cookieOf(await send({ key: mainKey }))!;
+    for (const headers of [
+      { origin: "https://evil.example" },
+      { origin: "null" },
+      { "sec-fetch-site": "cross-site" },
+      { "sec-fetch-site": "same-site" },
+      { origin: `http://${host}:81` },
+    ] as Record<string, string>[]) {
+      expect((await send({ key: mainKey }, headers)).status).toBe(403);
+      expect((await app.request("/sign-out", { method: "POST", headers: { ...headers, cookie } })).status).toBe(403);
+      const turn = await app.request("/api/turns", { json: { prompt: "x" }, headers: { ...headers, cookie } });
+      expect([turn.status, await turn.json()]).toMatchObject([403, { code: "origin_not_allowed" }]);
+      expect((await app.request("/api/turns", { headers: { ...headers, cookie } })).status).toBe(403);
+    }
+    const own = await app.request("/api/turns", {
+      json: { prompt: "x", agent: "default" },
+      headers: { cookie, origin: `http://${host}`, "sec-fetch-site": "same-origin" },
+    });
+    expect(own.status).toBe(202);
+  });
+
+  test("a form that is too large is 413", async () => {
+    await open();
+    const form = new URLSearchParams({ key: "k".repeat(20_000) }).toString();
+    const headers = { "content-type": "application/x-www-form-urlencoded" };
+    const whole = { ...headers, "content-length": String(form.length) };
+    for (const sent of [headers, whole])
+      expect((await app.request("/sign-in", { method: "POST", body: form, headers: sent })).status).toBe(413);
+  });
+});
+
+describe("a sign-in link", () => {
+  const linkOf = async (init: Parameters<WholeApp["request"]>[1]) => {
+    const { url } = await app.json("/api/sign-in-links", { method: "POST", ...init });
+    return new URL(url!);
+  };
+
+  test("signs in once, with a click, and then not again", async () => {
+    await open();
+    const link = await linkOf({ key: mainKey });
+    const page = await app.request(link.pathname + link.search);
+    // Looking at it signs nobody in: programs that preview links open them.
+    expect([page.status, page.headers.get("set-cookie")]).toEqual([200, null]);
+    const code = link.searchParams.get("code")!;
+    expect(await page.text()).toContain(`name="code" value="${code}"`);
+    const reply = await send({ code });
+    expect(reply.status).toBe(303);
+    expect(await statusWith(cookieOf(reply)!)).toBe(200);
+    expect((await send({ code })).status).toBe(401);
+  });
+
+  test("runs out after ten minutes, and ends with its key", async () => {
+    await open();
+    const late = await linkOf({ key: mainKey });
+    clock += 10 * 60 * 1000 + 1;
+    expect((await send({ code: late.searchParams.get("code")! })).status).toBe(401);
+    const key = await app.addKey("revoked");
+    const orphan = await linkOf({ key });
+    await app.revokeKey("revoked");
+    expect((await send({ code: orphan.searchParams.get("code")! })).status).toBe(401);
+  });
+
+  test("does not bring a revoked key's holder in as the new key of its name", async () => {
+    await open();
+    const link = await linkOf({ key: await app.addKey("rotated") });
+    await app.revokeKey("rotated");
+    await app.addKey("rotated");
+    expect((await send({ code: link.searchParams.get("code")! })).status).toBe(401);
+  });
+
+  test("is made by a key, an administrator's or not, and by no token", async () => {
+    await open();
+    for (const key of [mainKey, bossKey]) expect((await linkOf({ key })).pathname).toBe("/sign-in");
+    const weak = await app.addKey("weak", { scopes: ordinaryScopes.filter((scope) => scope !== "tokens") });
+    const { token } = await app.json("/api/tokens", { key: mainKey, json: { user: "ann" } });
+    for (const key of [weak, token!])
+      expect((await app.request("/api/sign-in-links", { method: "POST", key })).status).toBe(403);
+  });
+
+  test("is forgotten when a hundred newer ones wait", () => {
+    const links = createSignInLinks();
+    const codes = Array.from({ length: 105 }, () =>
+      new URL(links.make({ name: "k", hash: new Uint8Array(32) }), "http://x").searchParams.get("code")!,
+    );
+    const good = codes.map((code) => links.redeem(code) !== undefined);
+    expect(good.lastIndexOf(false)).toBe(4);
+    expect(good.indexOf(true)).toBe(5);
+  });
+});
+
+test("every page of the sign-in runs nothing, stands in no frame and is kept nowhere", async () => {
+  await open();
+  for (const path of ["/sign-in", '/sign-in?code="><script>alert(1)</script>', "/sign-in/done"]) {
+    const reply = await app.request(path);
+    const headers = Object.fromEntries(reply.headers);
+    expect(headers).toMatchObject({
+      "cache-control": "no-store",
+      "x-frame-options": "DENY",
+      "x-content-type-options": "nosniff",
+      "referrer-policy": "same-origin",
+    });
+    expect(headers["content-security-policy"]).toMatch(
+      /^default-src 'none'; style-src 'nonce-[\w+/=]{24}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'$/,
+    );
+    expect(await reply.text()).not.toContain("<script");
+  }
+  const nonces = await Promise.all(
+    [1, 2].map(async () => (await app.request("/sign-in")).headers.get("content-security-policy")),
+  );
+  expect(nonces[0]).not.toBe(nonces[1]);
+});

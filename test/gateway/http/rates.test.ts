@@ -1,0 +1,230 @@
+// [T6] The rates of keys, users and addresses, over the whole app; over a socket where an address or an open stream is the subject.
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { createAdaptorServer } from "@hono/node-server";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { visitorRate } from "../../../gateway/protocol/limits.ts";
+import { readAgent } from "../../support/real-cli.ts";
+import { until } from "../../support/wait.ts";
+import { mainKey, openWholeApp, type WholeApp, type WholeAppOptions } from "../../support/whole-app.ts";
+
+const cleanups: (() => Promise<void>)[] = [];
+
+afterEach(async () => {
+  vi.useRealTimers();
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+});
+
+async function open(rates: NonNullable<WholeAppOptions["limits"]>["rates"], more: WholeAppOptions = {}) {
+  const app = await openWholeApp({ ...more, limits: { ...more.limits, rates } });
+  cleanups.push(() => app.close());
+  return app;
+}
+
+type Headers = Record<string, string>;
+
+/** The app behind a socket; a GET, or with a body a POST. */
+async function listen(app: WholeApp, host = "127.0.0.1") {
+  const server = createAdaptorServer({ fetch: app.app.fetch }) as Server;
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
+  cleanups.push(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  const { port } = server.address() as AddressInfo;
+  const address = host.includes(":") ? `http://[${host}]:${port}` : `http://${host}:${port}`;
+  return (path: string, headers: Headers, json?: unknown) =>
+    fetch(`${address}${path}`, {
+      headers: { ...headers, ...(json === undefined ? {} : { "content-type": "application/json" }) },
+      ...(json === undefined ? {} : { method: "POST", body: JSON.stringify(json) }),
+    });
+}
+
+const bearer = (key: string, more: Headers = {}): Headers => ({ authorization: `Bearer ${key}`, ...more });
+const turn = { prompt: "hello", agent: "default" };
+
+async function tokenOf(app: WholeApp, user: string): Promise<string> {
+  return (await app.json("/api/tokens", { key: mainKey, json: { user } }))["token"]!;
+}
+
+async function statuses(count: number, ask: () => Promise<Response>): Promise<number[]> {
+  return (await Promise.all(Array.from({ length: count }, () => ask())))
+    .map(({ status }) => status)
+    .toSorted((a, b) => a - b);
+}
+
+describe("[T6] turns a minute", () => {
+  test("one user's flood is refused before anything is stored or started, and takes nothing from another user of the key", async () => {
+    const app = await open({ user: { turns_per_minute: 3 }, key: { turns_per_minute: 6 } });
+    const [ann, bob] = [await tokenOf(app, "ann"), await tokenOf(app, "bob")];
+    const asked = statuses(40, () => app.request("/api/turns", { key: ann, json: turn }));
+    expect(await asked).toEqual([...Array<number>(3).fill(202), ...Array<number>(37).fill(429)]);
+    const { turns } = await app.json<{ turns: unknown[] }>("/api/turns", { key: ann });
+    const { sessions } = await app.json<{ sessions: unknown[] }>("/api/sessions", { key: ann });
+    expect([turns.length, sessions.length]).toEqual([3, 3]);
+    await until("three processes", () => app.drivers.size === 3);
+    // Had the refused ones counted for the key, nothing would be left of it.
+    for (const _ of [1, 2, 3]) expect((await app.request("/api/turns", { key: bob, json: turn })).status).toBe(202);
+    expect((await app.request("/api/turns", { key: mainKey, json: turn })).status).toBe(429);
+  });
+
+  test("a user is the same one by a token, and by the key that speaks for them in query or body", async () => {
+    const app = await open({ user: { turns_per_minute: 3 } });
+    const ask = [
+      { path: "/api/turns", key: await tokenOf(app, "ann"), json: turn },
+      { path: "/api/turns?user=ann", key: mainKey, json: turn },
+      { path: "/api/turns", key: mainKey, json: { ...turn, user: "ann" } },
+    ];
+    for (const { path, ...init } of ask) expect((await app.request(path, init)).status).toBe(202);
+    for (const { path, ...init } of ask) expect((await app.request(path, init)).status).toBe(429);
+    expect((await app.request("/api/turns", { key: mainKey, json: turn })).status).toBe(202);
+    const other = await app.addKey("other");
+    expect((await app.request("/api/turns?user=ann", { key: other, json: turn })).status).toBe(202);
+  });
+
+  test("what is left stands in the standard headers, and the minute that they name frees the rate again", async () => {
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() });
+    const app = await open({ user: { turns_per_minute: 2 }, key: { turns_per_minute: 100 } });
+    const ask = () => app.request("/api/turns?user=ann", { key: mainKey, json: turn });
+    const first = await ask();
+    expect(first.headers.get("ratelimit-policy")).toBe('"turns-key";q=100;w=60, "turns-user";q=2;w=60');
+    expect(first.headers.get("ratelimit")).toBe('"turns-user";r=1;t=60');
+    vi.setSystemTime(Date.now() + 20_500);
+    await ask();
+    const refused = await ask();
+    expect(refused.headers.get("ratelimit")).toBe('"turns-user";r=0;t=40');
+    expect(refused.headers.get("ratelimit-policy")).toBe(first.headers.get("ratelimit-policy"));
+    expect(refused.headers.get("retry-after")).toBe("40");
+    expect(await refused.json()).toMatchObject({
+      status: 429,
+      code: "too_many_requests",
+      detail: "Too many turns a minute of this user. Try again later.",
+    });
+    vi.setSystemTime(Date.now() + 40_000);
+    expect((await ask()).status).toBe(202);
+  });
+
+  test("an address has one rate for all its keys; a forwarded one counts only behind trusted proxies", async () => {
+    const app = await open({ address: { turns_per_minute: 2 } });
+    const ask = await listen(app);
+    const other = await app.addKey("other");
+    const from = (address: string) => ({ "x-forwarded-for": address });
+    expect((await ask("/api/turns", bearer(mainKey, from("192.0.2.1")), turn)).status).toBe(202);
+    expect((await ask("/api/turns", bearer(other, from("192.0.2.2")), turn)).status).toBe(202);
+    expect((await ask("/api/turns", bearer(mainKey, from("192.0.2.3")), turn)).status).toBe(429);
+  });
+
+  test("behind one proxy the last forwarded address counts, of IPv6 its /64; none, or nonsense, is the proxy's own", async () => {
+    const app = await open({ address: { turns_per_minute: 1 } }, { limits: { trusted_proxies: 1 } });
+    const ask = await listen(app);
+    const asked = async (forwarded?: string) =>
+      (await ask("/api/turns", bearer(mainKey, forwarded === undefined ? {} : { "x-forwarded-for": forwarded }), turn))
+        .status;
+    expect(await asked("192.0.2.1")).toBe(202);
+    expect(await asked("192.0.2.7, 192.0.2.1")).toBe(429);
+    expect(await asked("::ffff:192.0.2.1")).toBe(429);
+    expect(await asked("192.0.2.1, 192.0.2.2")).toBe(202);
+    expect(await asked("2001:db8::1")).toBe(202);
+    expect(await asked("2001:0db8:0:0:ffff::2")).toBe(429);
+    expect(await asked("2001:db8:0:1::1")).toBe(202);
+    expect(await asked()).toBe(202);
+    expect(await asked("unknown")).toBe(429);
+  });
+});
+
+describe("[T6] tokens a minute", () => {
+  test("are counted for the user that they are for", async () => {
+    const app = await open({ user: { tokens_per_minute: 2 }, key: { tokens_per_minute: 3 } });
+    const mint = (user: string) => app.request("/api/tokens", { key: mainKey, json: { user } });
+    expect(await statuses(5, () => mint("ann"))).toEqual([201, 201, 429, 429, 429]);
+    expect(await statuses(2, () => mint("bob"))).toEqual([201, 429]);
+    const refused = await mint("ann");
+    expect(refused.headers.get("ratelimit-policy")).toContain('"tokens-user";q=2;w=60');
+  });
+
+  test("a public agent's visitors have a tight rate of their own, by address and by visitor, whatever is configured", async () => {
+    const origin = "https://page.example";
+    const agents = [readAgent({ name: "default" }), readAgent({ name: "open", public: { origins: [origin] } })];
+    const app = await open({}, { agents });
+    const ask = await listen(app);
+    const visit = () => ask("/api/tokens", { origin }, { agent: "open" });
+    const { tokens_per_minute: tokens, turns_per_minute: turns } = visitorRate;
+    const { token } = (await (await visit()).json()) as { token: string };
+    expect(await statuses(tokens, visit)).toEqual([...Array<number>(tokens - 1).fill(201), 429]);
+    const prompt = () => ask("/api/turns", bearer(token, { origin }), { prompt: "hello", agent: "open" });
+    expect(await statuses(turns + 1, prompt)).toEqual([...Array<number>(turns).fill(202), 429]);
+    // Visitors take nothing from those who are known.
+    expect((await ask("/api/turns", bearer(mainKey), turn)).status).toBe(202);
+    expect((await ask("/api/tokens", bearer(mainKey), { user: "ann" })).status).toBe(201);
+  });
+});
+
+describe("[T6, S3] open streams", () => {
+  async function scene() {
+    const app = await open({ user: { streams: 2 } });
+    const ask = await listen(app);
+    const ann = await tokenOf(app, "ann");
+    const { turn: id, session } = (await (await ask("/api/turns", bearer(ann), turn)).json()) as Record<string, string>;
+    const stream = (accept: string, key = ann, path = `/api/sessions/${session}/events`) =>
+      ask(path, bearer(key, { accept }));
+    return { app, ask, ann, id: id!, session: session!, stream };
+  }
+
+  test("one too many is an SSE stream that says when to come back, and 429 in the other formats; a closed one frees its place", async () => {
+    const { ask, ann, id, stream } = await scene();
+    const readers = [await stream("text/event-stream"), await stream("application/x-ndjson")];
+    for (const path of [undefined, `/api/turns/${id}/events`, `/api/turns/${id}`]) {
+      const refused = await stream("text/event-stream", ann, path);
+      expect([refused.status, refused.headers.get("content-type")]).toEqual([200, "text/event-stream; charset=utf-8"]);
+      const retry = /^retry: (\d+)\n\n$/.exec(await refused.text());
+      expect(Number(retry?.[1])).toBeGreaterThanOrEqual(5000);
+    }
+    for (const [accept, path] of [
+      ["application/x-ndjson", undefined],
+      ["text/plain", `/api/turns/${id}/events`],
+    ] as const) {
+      const refused = await stream(accept, ann, path);
+      expect([refused.status, refused.headers.get("retry-after")]).toEqual([429, "5"]);
+      expect(refused.headers.get("ratelimit")).toBe('"streams-user";r=0');
+      expect(await refused.json()).toMatchObject({ code: "too_many_requests" });
+    }
+    expect((await ask(`/api/turns/${id}`, bearer(ann, { prefer: "wait=1" }))).status).toBe(429);
+    expect((await ask(`/api/turns/${id}`, bearer(ann))).status).toBe(200);
+    await readers[0]!.body!.cancel();
+    const again = await until("a free place", async () => {
+      const reply = await stream("application/x-ndjson");
+      return reply.ok ? reply : undefined;
+    });
+    await again.body!.cancel();
+    await readers[1]!.body!.cancel();
+  });
+
+  test("a prompt whose answer would be one stream too many is not taken; another user's is", async () => {
+    const { app, ask, ann, stream } = await scene();
+    const readers = [await stream("text/event-stream"), await stream("text/event-stream")];
+    for (const headers of [{ accept: "text/event-stream" }, { prefer: "wait=5" }] as Headers[]) {
+      const refused = await ask("/api/turns", bearer(ann, headers), turn);
+      expect([refused.status, refused.headers.get("content-type")]).toEqual([429, "application/problem+json"]);
+    }
+    const { turns } = await app.json<{ turns: unknown[] }>("/api/turns", { key: ann });
+    expect(turns).toHaveLength(1);
+    const bob = await tokenOf(app, "bob");
+    const answer = await ask("/api/turns", bearer(bob, { accept: "text/event-stream" }), turn);
+    expect(answer.status).toBe(200);
+    for (const { body } of [...readers, answer]) await body!.cancel();
+  });
+
+  test("streams that ended or were refused leave no place taken", async () => {
+    const { app, session, ann, id, ask, stream } = await scene();
+    for (const _ of [1, 2, 3, 4]) {
+      expect((await stream("text/event-stream", ann, `/api/sessions/${crypto.randomUUID()}/events`)).status).toBe(404);
+      expect((await ask(`/api/turns/${id}/events?after=x`, bearer(ann))).status).toBe(400);
+    }
+    await until("the process", () => app.drivers.get(session)?.requests.length === 1);
+    app.drivers.get(session)!.finish();
+    for (const _ of [1, 2, 3, 4]) {
+      const whole = await stream("application/x-ndjson", ann, `/api/turns/${id}/events`);
+      expect(await whole.text()).toContain("turn_completed");
+    }
+  });
+});

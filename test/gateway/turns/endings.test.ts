@@ -1,0 +1,159 @@
+// Turns whose end is in danger: calls that fail, and cancels and requests at awkward moments. The store, log, pool and queue are real.
+import { afterEach, describe, expect, test } from "vitest";
+import type { Write } from "../../../gateway/store/port.ts";
+import { alice, eventsWrite, newEvent, newTurn, queued, sessionWrite } from "../../support/log-drafts.ts";
+import { openTestStore, type TestStore } from "../../support/full-store.ts";
+import { openTurns, type TurnsOptions, type TurnsScene } from "../../support/open-turns.ts";
+import { readAgent } from "../../support/real-cli.ts";
+import { until } from "../../support/wait.ts";
+
+const scenes: TurnsScene[] = [];
+afterEach(async () => {
+  for (const scene of scenes.splice(0)) await scene.close();
+});
+
+function open(options?: TurnsOptions): TurnsScene {
+  const scene = openTurns(options);
+  scenes.push(scene);
+  return scene;
+}
+
+/** A store that refuses, as a bug would, what holds such a change. */
+function refusing(isRefused: (write: Write) => boolean): TestStore {
+  const store = openTestStore();
+  const { commit } = store;
+  return Object.assign(store, {
+    commit: (writes: readonly Write[]) =>
+      writes.some(isRefused) ? Promise.reject(new Error("refused by the test")) : commit(writes),
+  });
+}
+
+const isEnding = ({ type }: { type: string }) => /^turn_(completed|failed|cancelled)$/.test(type);
+
+describe("[L3] exactly one ending", () => {
+  test("though what is noted behind it cannot be stored", async () => {
+    const store = refusing((write) => write.kind === "turn_answer");
+    const scene = open({ store });
+    const turn = await scene.create();
+    const driver = await scene.running(turn.turn);
+    Object.assign(driver, { answerUuid: "an-answer" });
+    driver.finish();
+    await until("the bug to be noted", () => scene.bugs.length > 0, 30_000);
+    expect((await scene.events(turn)).filter(isEnding)).toMatchObject([{ type: "turn_completed" }]);
+    scene.bugs.splice(0);
+  });
+
+  test("though the process's own ending cannot be stored", async () => {
+    const isOdd = (write: Write) =>
+      write.kind === "events" && write.events.some(({ type }) => type === "turn_completed");
+    const scene = open({ store: refusing(isOdd) });
+    const turn = await scene.create();
+    (await scene.running(turn.turn)).finish();
+    expect(await scene.inState(turn.turn, "failed")).toMatchObject({ ending: { code: "internal" } });
+    scene.bugs.splice(0);
+  });
+
+  test("a turn that was cancelled while its process failed to start is cancelled", async () => {
+    const scene = open({ limits: { processes: 1 } });
+    const first = await scene.create();
+    const driver = await scene.running(first.turn);
+    driver.finish();
+    await scene.inState(first.turn, "completed");
+    // The first process's end is held up, so that the second turn waits for its place.
+    const held = Promise.withResolvers<void>();
+    const { end } = driver;
+    Object.assign(driver, { end: () => held.promise.then(() => end()) });
+    const second = await scene.create();
+    await scene.inState(second.turn, "running");
+    const cancelled = scene.turns.cancel(alice, second.turn);
+    const closed = scene.pool.close();
+    held.resolve();
+    await closed;
+    expect(await cancelled).toMatchObject({ state: "cancelled", ending: { by: { key: "alice" } } });
+  });
+});
+
+test("[T4] a waiting turn that is cancelled twice at once costs the running one nothing", async () => {
+  const scene = open();
+  const first = await scene.create();
+  const driver = await scene.running(first.turn);
+  const waiting = await scene.create({ session: first.session });
+  driver.isBusy = true;
+  const cancels = await Promise.all([1, 2].map(() => scene.turns.cancel(alice, waiting.turn)));
+  expect(cancels.map(({ state }) => state)).toEqual(["cancelled", "cancelled"]);
+  expect(await scene.turns.get(alice, first.turn)).toMatchObject({ state: "running" });
+  driver.finish();
+  await scene.inState(first.turn, "completed");
+});
+
+describe("a process that somebody else warms up", () => {
+  test("[P6] is not given back by a turn that never had it", async () => {
+    const scene = open({ limits: { processes: 1 } });
+    const made = sessionWrite();
+    const { session } = made.session;
+    await scene.store.commit([made]);
+    await scene.pool.acquire(scene.registry.find(undefined), session);
+    const turn = await scene.create({ session });
+    await scene.turns.cancel(alice, turn.turn);
+    const next = await scene.create({ session });
+    const driver = await scene.running(next.turn);
+    scene.pool.release(session);
+    const other = await scene.create();
+    await scene.inState(other.turn, "queued");
+    const wanted = scene.pool.acquire(scene.registry.find(undefined), "another");
+    await scene.log.commit([]);
+    expect(driver.isEnded).toBe(false);
+    driver.finish();
+    await scene.inState(next.turn, "completed");
+    await wanted;
+    scene.pool.release("another");
+    (await scene.running(other.turn)).finish();
+  });
+});
+
+describe("[T1, T2] the queue", () => {
+  test("a prompt or a cancel that comes while a start sees to what was left waits for that", async () => {
+    const store = openTestStore();
+    const made = sessionWrite();
+    const { session } = made.session;
+    const [ran, waited, unwanted] = [1, 2, 3].map(() => newTurn(session)) as [
+      ReturnType<typeof newTurn>,
+      ReturnType<typeof newTurn>,
+      ReturnType<typeof newTurn>,
+    ];
+    await store.commit([
+      made,
+      ...[ran, waited, unwanted].flatMap((turn) => [
+        { kind: "turn" as const, turn },
+        eventsWrite(session, newEvent(queued(session), turn.turn)),
+      ]),
+      { kind: "turn_state", turn: ran.turn, state: "running", at: 1 },
+    ]);
+    const scene = open({ store });
+    const recovered = scene.turns.recover();
+    const [late, cancelled] = await Promise.all([
+      scene.create({ session }),
+      scene.turns.cancel(alice, unwanted.turn),
+      recovered,
+    ]);
+    expect(cancelled.state).toBe("cancelled");
+    (await scene.running(waited.turn)).finish();
+    const driver = await scene.running(late.turn);
+    expect(driver.requests.map(({ turn }) => turn)).toEqual([waited.turn, late.turn]);
+    driver.finish();
+    await scene.inState(late.turn, "completed");
+  });
+
+  test("[A5] a prompt that waited over a restart does not run with what its agent no longer allows", async () => {
+    const strict = readAgent({ permission_mode: "default" });
+    const store = openTestStore();
+    const made = sessionWrite();
+    const { session } = made.session;
+    const turn = { ...newTurn(session), options: { permissionMode: "bypassPermissions" as const } };
+    await store.commit([made, { kind: "turn", turn }, eventsWrite(session, newEvent(queued(session), turn.turn))]);
+    const scene = open({ store, agents: [strict] });
+    await scene.turns.recover();
+    expect(await scene.inState(turn.turn, "failed")).toMatchObject({ ending: { code: "internal", retryable: false } });
+    expect(scene.started).toEqual([]);
+  });
+});

@@ -1,0 +1,46 @@
+// Debian's Chromium, for what only a browser can show.
+import { existsSync } from "node:fs";
+import { chromium, type Browser } from "playwright-core";
+import type { WireEvent } from "./reader.ts";
+
+const executablePath = "/usr/bin/chromium";
+
+/** Rejects, saying how to get it, where there is none. */
+export async function openBrowser(): Promise<Browser> {
+  if (!existsSync(executablePath))
+    throw new Error(
+      `These tests need Chromium at ${executablePath}: apt-get update && apt-get install -y --no-install-recommends chromium`,
+    );
+  return chromium.launch({
+    executablePath,
+    args: [
+      "--headless",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+}
+
+export interface SeenByPage {
+  readonly events: WireEvent[];
+  readonly pings: number;
+  readonly opened: number;
+  /** `readyState` */
+  readonly state: number;
+}
+
+/** Runs in the page, so it refers to nothing here: an EventSource, and `look()`, which gives what it has seen. */
+export function watchInPage({ url, types }: { url: string; types: readonly string[] }): void {
+  const source = new EventSource(url);
+  const seen = { events: [] as unknown[], pings: 0, opened: 0 };
+  source.addEventListener("open", () => (seen.opened += 1));
+  source.addEventListener("ping", () => (seen.pings += 1));
+  for (const type of types)
+    source.addEventListener(type, (event) => seen.events.push(JSON.parse((event as Event & { data: string }).data)));
+  Object.assign(globalThis, { look: () => ({ ...seen, state: source.readyState }) });
+}

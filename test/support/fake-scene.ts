@@ -1,0 +1,100 @@
+// The fake CLI behind the real driver, and what must be gone after each of its processes. Scripts: fake-cli.js beside this file.
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { z } from "zod";
+import { startDriver, type Driver, type DriverOptions } from "../../gateway/claude/driver.ts";
+import { markedWith } from "../../gateway/claude/process-table.ts";
+import type { agentConfig } from "../../gateway/protocol/agents.ts";
+import { terminalEventTypes } from "../../gateway/protocol/codes.ts";
+import type { TurnEvent } from "../../gateway/protocol/events.ts";
+import { drivenBy, readAgent, type Driven } from "./real-cli.ts";
+import { until } from "./wait.ts";
+
+export interface FakeScene {
+  readonly runFolder: string;
+  /** An executable file that plays this script. */
+  play(script: string): string;
+  /** Starts a process of the fake CLI, or of any `binary`. */
+  drive(binary: string, options?: FakeOptions): Promise<FakeDriven>;
+  /** Ends the process; rejects where anything of it stays. */
+  leaveNothing(driven: FakeDriven): Promise<void>;
+  close(): Promise<void>;
+}
+
+export type FakeOptions = Partial<Omit<DriverOptions, "agent">> & { agent?: Partial<z.input<typeof agentConfig>> };
+
+export interface FakeDriven extends Driven {
+  /** What the process and all it starts carry. */
+  readonly marker: string;
+}
+
+const hostileFolder = new URL("../fixtures/hostile/", import.meta.url);
+
+/** The hostile scripts by name. */
+export function hostileScripts(): Map<string, string> {
+  const names = readdirSync(hostileFolder).map((file) => file.replace(/\.txt$/, ""));
+  return new Map(names.map((name) => [name, readFileSync(new URL(`${name}.txt`, hostileFolder), "utf8")]));
+}
+
+export function openFakeScene(): FakeScene {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-fake-"));
+  const [home, runFolder, workspace] = ["home", "run", "workspace"].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  for (const path of [home, runFolder, workspace]) mkdirSync(path);
+  const drivers: Driver[] = [];
+  const fdsBefore = countFds();
+  return {
+    runFolder,
+    play(script) {
+      const path = join(folder, randomUUID());
+      writeFileSync(`${path}.txt`, script);
+      const fake = new URL("fake-cli.js", import.meta.url).pathname;
+      writeFileSync(path, `#!/bin/sh\nexec '${process.execPath}' '${fake}' '${path}.txt'\n`);
+      chmodSync(path, 0o755);
+      return path;
+    },
+    async drive(binary, { agent, ...options } = {}) {
+      const events: TurnEvent[] = [];
+      const before = new Set(readdirSync(runFolder));
+      const driver = await startDriver({
+        binary,
+        session: randomUUID(),
+        workspace,
+        runFolder,
+        environment: { PATH: process.env["PATH"], HOME: home },
+        onEvents: (batch) => events.push(...batch),
+        ...options,
+        agent: readAgent(agent),
+      });
+      drivers.push(driver);
+      const marker = readdirSync(runFolder).find((name) => !before.has(name)) ?? "";
+      return { ...drivenBy(driver, events), marker };
+    },
+    async leaveNothing({ driver, marker }) {
+      await driver.end();
+      const left = markedWith(new Set([marker]));
+      if (left.length > 0) throw new Error(`processes are left: ${left.map(({ pid }) => pid).join(", ")}`);
+      const folders = readdirSync(runFolder);
+      if (folders.length > 0) throw new Error(`private folders are left: ${folders.join(", ")}`);
+      await until(`${fdsBefore} file descriptors`, () => countFds() <= fdsBefore, 2000);
+    },
+    async close() {
+      await Promise.all(drivers.map((driver) => driver.end()));
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function countFds(): number {
+  return readdirSync("/proc/self/fd").length;
+}
+
+/** The terminal events of a turn. */
+export function endingsOf(turn: string, events: readonly TurnEvent[]): TurnEvent[] {
+  return events.filter((event) => event.turn === turn && terminalEventTypes.some((type) => type === event.type));
+}

@@ -1,0 +1,52 @@
+// A web site on this machine that plays other people's pages, and a Chromium whose names for it all lead here: `friend.example`,
+// `evil.example` and `rebound.example` are 127.0.0.1, whatever the port.
+import { createServer, type IncomingMessage } from "node:http";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { chromium, type Browser } from "playwright-core";
+
+export interface HostileSite {
+  readonly port: number;
+  /** `http://<name>:<port>` */
+  origin(name: string): string;
+  /** The headers of every request that came, in order. */
+  readonly heard: IncomingMessage["headers"][];
+  close(): Promise<void>;
+}
+
+/** Every address of it is an empty page. */
+export async function openHostileSite(): Promise<HostileSite> {
+  const heard: IncomingMessage["headers"][] = [];
+  const server = createServer((request, response) => {
+    heard.push(request.headers);
+    response.setHeader("content-type", "text/html; charset=utf-8");
+    response.end("<!doctype html><title>A page</title><body></body>");
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  return {
+    port,
+    heard,
+    origin: (name) => `http://${name}:${port}`,
+    async close() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
+
+export function openMisledBrowser(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: "/usr/bin/chromium",
+    args: [
+      "--headless",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--host-resolver-rules=MAP *.example 127.0.0.1",
+    ],
+  });
+}

@@ -1,0 +1,29 @@
+import { defineConfig } from "vitest/config";
+
+// Two groups, one after the other: pure and in-process tests side by side, then everything that starts the real CLI or measures
+// processes, one file at a time (the machine has two cores, and eight CLIs at once are five times slower each).
+export default defineConfig({
+  test: {
+    root: new URL("..", import.meta.url).pathname,
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: ["test/gateway/**/*.test.ts", "test/contract/**/*.test.ts"],
+          testTimeout: 30_000,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          name: "e2e",
+          include: ["test/e2e/**/*.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+  },
+});
