@@ -48,10 +48,11 @@ export async function readChanges(
       await own.run(["add", "--intent-to-add", "--pathspec-from-file=-", "--pathspec-file-nul"], index, {
         input: Buffer.from(fresh.join("\0"), "latin1"),
       });
+    const unmerged = await own.run([...plainDiff, "--name-only", "--diff-filter=U", "-z"], index);
     const status = await own.run([...plainDiff, "--name-status", "-z", "--find-renames", base], index);
     const diff = await own.run([...plainDiff, "--find-renames", base], index, { maxBytes: limits.diffBytes });
     const commits = await commitsOf(git, record, [`${base}..${head}`], limits.commits + 1);
-    const files = [...changedFiles(status, new Set(fresh)), ...nestedFolders(names)];
+    const files = [...changedFiles(status, new Set(fresh), new Set(namesOf(unmerged))), ...nestedFolders(names)];
     return {
       branch: record.branch,
       base,
@@ -167,16 +168,16 @@ const statusNames: Readonly<Record<string, ChangedFile["status"]>> = {
   A: "added",
   D: "deleted",
   T: "type_changed",
-  U: "conflicted",
 };
 
-function changedFiles(status: GitOutput, fresh: ReadonlySet<string>): ChangedFile[] {
+function changedFiles(status: GitOutput, fresh: ReadonlySet<string>, unmerged: ReadonlySet<string>): ChangedFile[] {
   const fields = namesOf(status);
   const files: ChangedFile[] = [];
   for (let at = 0; at + 1 < fields.length; at += 2) {
     const [letter, path] = [fields[at]![0]!, fields[at + 1]!];
     const target = letter === "R" ? fields[++at + 1] : undefined;
     if (target !== undefined) files.push({ path: readable(target), status: "renamed", from: readable(path) });
+    else if (unmerged.has(path)) files.push({ path: readable(path), status: "conflicted" });
     else if (fresh.has(path)) files.push({ path: readable(path), status: "untracked" });
     else files.push({ path: readable(path), status: statusNames[letter] ?? "modified" });
   }

@@ -1,5 +1,5 @@
 // Making a worktree, making it again, and taking it away, step by step: each step is noted before it is done, and can be done again.
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { GatewayError } from "../protocol/errors.ts";
@@ -21,16 +21,18 @@ export async function makeWorktree(git: Git, places: Places, { common, own }: Re
   await checkBranch(git, common, branch);
   if (isThere(places.folder)) throw conflict("Something else lies where the agent's worktree is to be.");
   const record: WorktreeRecord = { state: "making", common, own, branch, base };
+  const before = entryNames(common, basename(places.folder));
   try {
-    writeRecord(places, { ...record, before: entryNames(common, basename(places.folder)) });
+    writeRecord(places, { ...record, before });
     // `--no-track`: no write to the configuration that all worktrees share.
     await addWorktree(git, places, common, ["--no-track", "-b", branch, places.folder, base]);
     await fill(git, places, common, base);
     writeRecord(places, { ...record, state: "whole" });
   } catch (error) {
+    const refusal = explained(error, places, common);
     // What cannot be cleared now is cleared before the next try: it is noted.
-    await clearWorktree(git, places, { ...record, before: [] }).catch(() => {});
-    throw explained(error);
+    await clearWorktree(git, places, { ...record, before }).catch(() => {});
+    throw refusal;
   }
 }
 
@@ -53,7 +55,7 @@ export async function restoreWorktree(git: Git, places: Places, record: Worktree
     }
     writeRecord(places, { ...record, state: "whole" });
   } catch (error) {
-    throw explained(error);
+    throw explained(error, places, common);
   }
 }
 
@@ -110,13 +112,27 @@ async function removeBranch(git: Git, { state, common, branch, base, tip }: Work
   await git.run(["config", "--remove-section", `branch.${branch}`], call).catch(() => {});
 }
 
-function explained(error: unknown): unknown {
-  const stderr = error instanceof GitFailure ? error.stderr : "";
-  if ((error as NodeJS.ErrnoException).code === "ENOSPC" || /No space left on device/.test(stderr))
+/** Before anything is cleared: where a file could not be written, git does not say why. */
+function explained(error: unknown, { records }: Places, common: string): unknown {
+  const isByGit = error instanceof GitFailure;
+  const isFull = isByGit && [records, common].some(isWithoutRoom);
+  if (isFull || (error as NodeJS.ErrnoException).code === "ENOSPC")
     return caused(new GatewayError("no_capacity", "The disk is full: the agent's worktree could not be made."), error);
-  if (error instanceof GitFailure)
-    return caused(new GatewayError("conflict", "git could not make the agent's worktree."), error);
-  return error;
+  return isByGit ? caused(new GatewayError("conflict", "git could not make the agent's worktree."), error) : error;
+}
+
+/** A file that did not fit may have been taken away again. */
+const leastRoomBytes = 1024 * 1024;
+
+function isWithoutRoom(folder: string): boolean {
+  try {
+    const { bavail, bsize, files, ffree } = statfsSync(folder);
+    // Some file systems do not count files.
+    return bavail * bsize < leastRoomBytes || (files > 0 && ffree === 0);
+  } catch {
+    // It is gone: something else was the matter.
+    return false;
+  }
 }
 
 /** For the log: the message alone reaches clients. */
