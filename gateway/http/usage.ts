@@ -39,11 +39,12 @@ async function getUsage(c: Context<Env>, { store }: RouteDeps): Promise<Response
   });
 }
 
-function usageJson({ day, agent, owner, ...sums }: UsageRow): Record<string, unknown> {
+function usageJson({ day, agent, owner, apiKeySource, ...sums }: UsageRow): Record<string, unknown> {
   return {
     ...(day === undefined ? {} : { day }),
     ...(agent === undefined ? {} : { agent }),
     ...owner,
+    ...(apiKeySource === undefined ? {} : { api_key_source: apiKeySource }),
     turns: sums.turns,
     completed: sums.completed,
     failed: sums.failed,

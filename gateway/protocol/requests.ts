@@ -122,7 +122,7 @@ const date = z.iso.date("must be a day such as 2026-01-31");
 
 /** `GET /api/usage`: days of UTC, both inclusive. */
 export const readUsage = z.strictObject({
-  by: z.enum(["day", "agent", "user"]).default("day"),
+  by: z.enum(["day", "agent", "user", "api_key_source"]).default("day"),
   since: date.optional(),
   until: date.optional(),
   user: userName.optional(),
