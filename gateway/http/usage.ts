@@ -39,7 +39,8 @@ async function getUsage(c: Context<Env>, { store }: RouteDeps): Promise<Response
   });
 }
 
-function usageJson({ day, agent, owner, apiKeySource, ...sums }: UsageRow): Record<string, unknown> {
+/** What turns have used, as replies show it. */
+export function usageJson({ day, agent, owner, apiKeySource, ...sums }: UsageRow): Record<string, unknown> {
   return {
     ...(day === undefined ? {} : { day }),
     ...(agent === undefined ? {} : { agent }),
@@ -57,7 +58,8 @@ function usageJson({ day, agent, owner, apiKeySource, ...sums }: UsageRow): Reco
   };
 }
 
-function limitJson(window: LimitWindow): Record<string, unknown> {
+/** A credential's limit as replies show it. */
+export function limitJson(window: LimitWindow): Record<string, unknown> {
   return {
     credential: window.credential,
     api_key_source: window.apiKeySource,
