@@ -22,6 +22,7 @@ import {
 import { createAgentWork, type Work } from "./agent-work.ts";
 import { createApprovals, type Approvals } from "./approvals.ts";
 import { admit, callerName, checkPlace, retryAfterS, type Admission, type TurnRequest } from "./admission.ts";
+import { createClosing, noSession } from "./closing.ts";
 import { createDiagnostics } from "./diagnostics.ts";
 import { hasEnded, stateChange } from "./machine.ts";
 import { createOnce } from "./once.ts";
@@ -49,6 +50,8 @@ export interface Turns {
    * there are no new ones. Throws `not_found` where somebody else is just doing that.
    */
   closeSession(caller: Caller, session: string): Promise<() => void>;
+  /** The same for an agent. The caller must see all its turns. */
+  closeAgent(caller: Caller, agent: string): Promise<() => void>;
   /** What an agent has to do now. */
   workOf(agent: AgentConfig): Work;
   /** Events of a process, in order; for the pool. */
@@ -89,6 +92,14 @@ interface Enqueued extends TurnRequest {
   readonly idempotency: IdempotencyKey | undefined;
 }
 
+interface OpenTurn {
+  readonly turn: NewTurn;
+  readonly owner: Owner;
+  readonly agentName: string;
+  /** The one that it runs with, once it does. */
+  agent?: AgentConfig;
+}
+
 export function createTurns(deps: TurnsDeps): Turns {
   const {
     store,
@@ -113,14 +124,13 @@ export function createTurns(deps: TurnsDeps): Turns {
     },
   });
   registry.onChange(dispatch);
-  /** Everything that waits or runs; `agent` is the one that it runs with, once it does. */
-  const turns = new Map<string, { turn: NewTurn; owner: Owner; agent?: AgentConfig }>();
+  /** Everything that waits or runs. */
+  const turns = new Map<string, OpenTurn>();
   const running = new Map<string, RunningTurn>();
   const lastPositions = new Map<string, number>();
   /** Turns that are stored; the others in the queue are about to be, and must not start before. */
   const stored = new Set<string>();
-  /** Sessions that are being removed. */
-  const closed = new Set<string>();
+  const closing = createClosing({ endTurns });
   let isDraining = false;
   /** What an earlier gateway left is not in the queue before: who asks for something meanwhile waits, or would overtake it. */
   let recovery = Promise.resolve();
@@ -172,7 +182,7 @@ export function createTurns(deps: TurnsDeps): Turns {
       },
       queuedAt: now(),
     };
-    if (closed.has(turn.session)) throw noSession(turn.session);
+    closing.check(turn.session, admission.agent.name);
     const attachments = kept.writes(turn.session);
     await enqueue(turn, admission, { ...request, attachments, idempotency });
     return get(gatewayCaller, turn.turn);
@@ -186,7 +196,7 @@ export function createTurns(deps: TurnsDeps): Turns {
     const { session, by, queuedAt: createdAt } = turn;
     const prompt = [...turn.prompt];
     const id = turn.turn;
-    turns.set(id, { turn, owner });
+    turns.set(id, { turn, owner, agentName: agent.name });
     // In the queue before it is stored: the next request must see the place taken.
     const place = on_busy === "interrupt" ? "first_of_session" : "last";
     queue.add({ turn: id, session, agent: agent.name, caller: callerName(owner) }, place);
@@ -303,23 +313,15 @@ export function createTurns(deps: TurnsDeps): Turns {
     return get(caller, id);
   }
 
-  async function closeSession(caller: Caller, session: string): Promise<() => void> {
-    if (closed.has(session)) throw noSession(session);
-    closed.add(session);
-    const reopen = () => void closed.delete(session);
-    try {
-      await recovery;
-      // What was taken just before is stored first: an unstored turn cannot be cancelled.
-      await log.commit([]);
-      const waiting = [...turns.values()].filter(({ turn }) => turn.session === session && !running.has(turn.turn));
-      for (const { turn } of waiting) await cancel(caller, turn.turn);
-      const current = queue.running(session);
-      if (current) await cancel(caller, current.turn);
-      return reopen;
-    } catch (error) {
-      reopen();
-      throw error;
-    }
+  /** Those that wait first, or they would start. */
+  async function endTurns(caller: Caller, isIts: (turn: { session: string; agent: string }) => boolean): Promise<void> {
+    await recovery;
+    // What was taken just before is stored first: an unstored turn cannot be cancelled.
+    await log.commit([]);
+    const its = [...turns.values()].filter(({ turn, agentName }) => isIts({ session: turn.session, agent: agentName }));
+    const ids = its.map(({ turn }) => turn.turn);
+    for (const id of ids.filter((one) => !running.has(one))) await cancel(caller, id);
+    for (const id of ids) await cancel(caller, id);
   }
 
   function onEvents(session: string, events: readonly TurnEvent[]): void {
@@ -342,7 +344,7 @@ export function createTurns(deps: TurnsDeps): Turns {
   async function recover(): Promise<void> {
     await rateLimits.load();
     for (const row of await recoverTurns(store, log)) {
-      turns.set(row.turn, { turn: row, owner: row.owner });
+      turns.set(row.turn, { turn: row, owner: row.owner, agentName: row.agent });
       stored.add(row.turn);
       queue.add({ turn: row.turn, session: row.session, agent: row.agent, caller: callerName(row.owner) }, "last");
     }
@@ -368,7 +370,8 @@ export function createTurns(deps: TurnsDeps): Turns {
       return (await store.turns(caller, filter)).map((row) => view(row, positions));
     },
     cancel,
-    closeSession,
+    closeSession: closing.session,
+    closeAgent: closing.agent,
     workOf: work.of,
     onEvents,
     recover: () => (recovery = recover()),
@@ -381,8 +384,4 @@ export function createTurns(deps: TurnsDeps): Turns {
       return queue.length;
     },
   };
-}
-
-function noSession(session: string): GatewayError {
-  return new GatewayError("not_found", `There is no session "${session}".`, { field: "session" });
 }
