@@ -4,18 +4,21 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { createAdaptorServer } from "@hono/node-server";
 import type { Logger } from "pino";
+import { createGit, locateGit } from "./agents/git.ts";
 import { createPool } from "./agents/pool.ts";
 import { originOf } from "./agents/session-origin.ts";
 import { createSnapshots } from "./agents/snapshots.ts";
-import { createRegistry } from "./agents/registry.ts";
+import { createRegistry, type Registry } from "./agents/registry.ts";
 import { addStored } from "./agents/settings.ts";
+import { workspaceOf } from "./agents/workspace.ts";
+import { createWorktrees, type Worktrees } from "./agents/worktrees.ts";
 import { createApp } from "./app.ts";
 import { credentialOf } from "./claude/credential.ts";
 import { startDriver } from "./claude/driver.ts";
 import { locateCli } from "./claude/locate.ts";
 import { sweep } from "./claude/run-folder.ts";
 import type { Config } from "./config.ts";
-import { openDataFolder } from "./data-folder.ts";
+import { openDataFolder, type DataFolder } from "./data-folder.ts";
 import { visitorKey } from "./http/auth/authenticate.ts";
 import { createKeyRing, nobodysHash, type ServiceKey } from "./http/auth/key-ring.ts";
 import { createSigner } from "./http/auth/signed.ts";
@@ -74,6 +77,8 @@ export async function startGateway(config: Config, { logger, version, openCaller
       logger.warn({ agent, why }, "an agent that was made by API is left out"),
     );
     const credential = (agent: AgentConfig) => credentialOf(agent, config.environment);
+    const worktrees = openWorktrees(config, data);
+    opened.defer(() => worktrees.close());
     const newTurnId = createTurnIds();
     let turns: Turns;
     let isShuttingDown = false;
@@ -86,7 +91,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
           binary: cli.path,
           agent,
           session,
-          workspace: agent.workspace ?? data.workspace,
+          workspace: await workspaceOf(agent, { worktrees, shared: data.workspace }),
           runFolder: data.run,
           environment: config.environment,
           deadlines: { endMs: config.limits.process_end_s * 1000 },
@@ -119,7 +124,16 @@ export async function startGateway(config: Config, { logger, version, openCaller
     const signer = createSigner(join(data.path, "signing.json"), keys);
     const links = createSignInLinks();
     const sessions = createSessions({ store, log, turns, pool, registry, places, newTurnId });
-    const agents = createAgents({ store, log, registry, turns, pool, bounds: config, credentialOf: credential });
+    const agents = createAgents({
+      store,
+      log,
+      registry,
+      turns,
+      pool,
+      worktrees,
+      bounds: config,
+      credentialOf: credential,
+    });
     const app = createApp({
       ...config,
       sessions,
@@ -155,6 +169,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
     data.announce(address);
     await turns.recover();
     pool.fill();
+    void sweepWorktrees(worktrees, registry, logger);
     logger.info({ address, claude: cli.version, agents: registry.agents.map(({ name }) => name) }, "listening");
 
     let closing: Promise<void> | undefined;
@@ -165,6 +180,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
       await turns.drain(graceMs);
       // The listener goes first: a reader that is told to come back must be refused, not taken in again.
       const closed = new Promise((resolve) => server.close(resolve));
+      worktrees.close();
       await pool.close();
       // Without room they would wait for some for ever; the CLI's own files are there.
       if (log.isHealthy) await snapshots.settled();
@@ -184,6 +200,20 @@ export async function startGateway(config: Config, { logger, version, openCaller
     await opened.disposeAsync();
     throw error;
   }
+}
+
+/** Throws a `SetupError` where an agent of the file needs git and there is none. */
+function openWorktrees({ agents, environment }: Config, data: DataFolder): Worktrees {
+  const path = environment["PATH"];
+  if (agents.some(({ worktree }) => worktree)) locateGit(path);
+  return createWorktrees({ root: data.worktrees, git: createGit({ path, runFolder: data.run }) });
+}
+
+async function sweepWorktrees(worktrees: Worktrees, registry: Registry, logger: Logger): Promise<void> {
+  const find = (name: string) => registry.agents.find((agent) => agent.name === name && agent.worktree);
+  for (const { agent, why } of await worktrees.sweep((name) => find(name)?.workspace))
+    if (why instanceof Error) logger.error({ agent, err: why }, "a worktree could not be looked at");
+    else logger.warn({ agent, work: why.counts }, "a worktree that no agent uses is kept: it has unsaved work");
 }
 
 /** Against clients that send a byte now and then: they hold a connection, and a body its memory. Replies are not concerned. */

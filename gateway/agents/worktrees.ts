@@ -1,6 +1,7 @@
 // The git worktrees of agents: each works on a branch of its own, in a folder of its own in the data folder. One is made at a time in a
 // repository. Whatever is killed in between, a worktree is whole or is made again; what somebody has done in one is never thrown away unasked.
-import { lstatSync, mkdirSync, realpathSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, realpathSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import type { AgentChanges, UnsavedWork, WorktreeStatus } from "../protocol/changes.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { Git } from "./git.ts";
@@ -52,7 +53,7 @@ export interface Worktrees {
    * names no folder; then nothing has been made.
    */
   ensure(agent: WorktreeAgent): Promise<string>;
-  status(agent: string): Promise<WorktreeStatus>;
+  status(agent: string): WorktreeStatus;
   /** Against the branch point. One at a time for an agent. */
   changes(agent: string): Promise<AgentChanges>;
   /**
@@ -60,8 +61,11 @@ export interface Worktrees {
    * forced. Nothing of the agent may run.
    */
   remove(agent: string, options: { readonly force: boolean }): Promise<RemovedBranch | undefined>;
-  /** Finishes what was begun when a gateway was killed, and removes the worktrees that no agent uses, if no work is in them. */
-  sweep(isUsed: (agent: string) => boolean): Promise<KeptWorktree[]>;
+  /**
+   * Finishes what was begun when a gateway was killed, and removes the worktrees that no agent uses, if no work is in them. `workspaceOf`
+   * says whose worktree an agent should have now; undefined for none.
+   */
+  sweep(workspaceOf: (agent: string) => string | undefined): Promise<KeptWorktree[]>;
   close(): void;
 }
 
@@ -73,9 +77,7 @@ export interface WorktreesOptions {
 
 export function createWorktrees(options: WorktreesOptions): Worktrees {
   const { git, limits = defaultChangeLimits } = options;
-  mkdirSync(options.root, { recursive: true, mode: 0o700 });
-  // As git notes it.
-  const root = realpathSync.native(options.root);
+  const root = realPath(options.root);
   const alone = createOneAtATime();
 
   async function ensure({ name, workspace }: WorktreeAgent): Promise<string> {
@@ -92,6 +94,7 @@ export function createWorktrees(options: WorktreesOptions): Worktrees {
         throw broken();
       }
       return alone(repository.common, async () => {
+        mkdirSync(root, { recursive: true, mode: 0o700 });
         const tip = record && (await tipOf(record));
         const isOurs = record?.state === "whole" || record?.state === "restoring";
         if (record && isOurs && tip !== undefined) await restoreWorktree(git, places, record, tip);
@@ -113,12 +116,11 @@ export function createWorktrees(options: WorktreesOptions): Worktrees {
     return entry === undefined ? "broken" : { places, record, entry };
   }
 
-  async function status(agent: string): Promise<WorktreeStatus> {
+  function status(agent: string): WorktreeStatus {
     const found = find(agent);
     const branch = branchOf(agent);
-    if (found === undefined || found === "broken") return { branch, state: found ?? "none", base: null, head: null };
-    const { entry, record } = found;
-    return { branch, state: "whole", base: record.base, head: (await findCommit(git, entry, "HEAD")) ?? null };
+    if (found === undefined || found === "broken") return { branch, state: found ?? "none", base: null };
+    return { branch, state: "whole", base: found.record.base };
   }
 
   async function changes(agent: string): Promise<AgentChanges> {
@@ -194,18 +196,26 @@ export function createWorktrees(options: WorktreesOptions): Worktrees {
     return findCommit(git, common, `refs/heads/${branch}`);
   }
 
-  async function sweep(isUsed: (agent: string) => boolean): Promise<KeptWorktree[]> {
+  async function sweep(workspaceOf: (agent: string) => string | undefined): Promise<KeptWorktree[]> {
     const kept: KeptWorktree[] = [];
     for (const agent of recordedAgents(root)) {
       try {
-        const state = readRecord(placesOf(root, agent))?.state;
-        if (state === "making" || state === "removing" || !isUsed(agent)) await remove(agent, { force: false });
+        const record = readRecord(placesOf(root, agent));
+        const isUnfinished = record?.state === "making" || record?.state === "removing";
+        if (isUnfinished || !(await isUsed(record, workspaceOf(agent)))) await remove(agent, { force: false });
       } catch (error) {
         const work = error instanceof GatewayError ? error.extra["work"] : undefined;
         kept.push({ agent, why: (work as UnsavedWork | undefined) ?? (error as Error) });
       }
     }
     return kept;
+  }
+
+  async function isUsed(record: WorktreeRecord | undefined, workspace: string | undefined): Promise<boolean> {
+    if (record === undefined || workspace === undefined) return false;
+    // One that cannot be read now may be there again tomorrow.
+    const repository = await findRepository(git, workspace).catch(() => undefined);
+    return repository === undefined || repository.common === record.common;
   }
 
   return {
@@ -224,6 +234,12 @@ export function createWorktrees(options: WorktreesOptions): Worktrees {
 
 function branchOf(agent: string): string {
   return `sluice/${agent}`;
+}
+
+/** As git notes it; it may not be there yet. */
+function realPath(folder: string): string {
+  const path = resolve(folder);
+  return existsSync(path) ? realpathSync.native(path) : join(realpathSync.native(dirname(path)), basename(path));
 }
 
 function isFolder({ folder }: Places): boolean {

@@ -44,6 +44,6 @@ export interface WorktreeStatus {
   readonly branch: string;
   /** `none`: it is made when the agent first works. `broken`: its folder or the repository's part of it is missing. */
   readonly state: "none" | "whole" | "broken";
+  /** The commit that the branch began at. */
   readonly base: string | null;
-  readonly head: string | null;
 }

@@ -31,14 +31,14 @@ export interface GitScene {
   /** Writes a file of the repository, or of another folder. */
   write(name: string, text: string | Buffer, folder?: string): void;
   /** Worktrees of the next gateway on the same folders. */
-  reopen(limits?: Partial<ChangeLimits>): Worktrees;
+  reopen(limits?: Partial<ChangeLimits>, path?: string): Worktrees;
   /** What there is of worktrees: folders of the root, entries of the repository, and branches below `sluice/`. */
   left(): { folders: string[]; entries: string[]; branches: string[] };
   close(): void;
 }
 
 /** Who commits, and nothing else of this machine's configuration. */
-const personal = {
+export const personal = {
   PATH: process.env["PATH"],
   HOME: "/nonexistent",
   GIT_CONFIG_GLOBAL: "/dev/null",
@@ -57,8 +57,8 @@ export function openGitScene(): GitScene {
   ];
   mkdirSync(runFolder);
   const opened: Worktrees[] = [];
-  const open = (limits: Partial<ChangeLimits> = {}) => {
-    const git = createGit({ path: process.env["PATH"], runFolder });
+  const open = (limits: Partial<ChangeLimits> = {}, path = process.env["PATH"]) => {
+    const git = createGit({ path, runFolder });
     const worktrees = createWorktrees({
       root,
       git,
@@ -92,8 +92,13 @@ export function openGitScene(): GitScene {
       rmSync(folder, { recursive: true, force: true });
     },
   };
-  cpSync(template(), repository, { recursive: true });
+  copyRepository(repository);
   return Object.assign(scene, { worktrees: open() });
+}
+
+/** A repository with one commit, on `main`: `README.md` and `src/main.txt`. */
+export function copyRepository(to: string): void {
+  cpSync(template(), to, { recursive: true });
 }
 
 let made: string | undefined;

@@ -4,8 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Hono } from "hono";
 import type { z } from "zod";
+import { createGit } from "../../gateway/agents/git.ts";
 import { createPool } from "../../gateway/agents/pool.ts";
 import { createRegistry } from "../../gateway/agents/registry.ts";
+import { workspaceOf } from "../../gateway/agents/workspace.ts";
+import { createWorktrees } from "../../gateway/agents/worktrees.ts";
 import { createApp } from "../../gateway/app.ts";
 import { visitorKey } from "../../gateway/http/auth/authenticate.ts";
 import { createKeyRing, hashSecret, nobodysHash, type KeyRing } from "../../gateway/http/auth/key-ring.ts";
@@ -86,10 +89,13 @@ export async function openWholeApp(options: WholeAppOptions = {}): Promise<Whole
   const drivers = new Map<string, ScriptedDriver>();
   const bounds = { workspaceRoots: [realpathSync(folder)], permissionCeiling: options.permissionCeiling ?? "default" };
   const newTurnId = createTurnIds();
+  const git = createGit({ path: process.env["PATH"], runFolder: join(folder, "run") });
+  const worktrees = createWorktrees({ root: join(folder, "worktrees"), git });
   const pool = createPool({
     limits: allLimits,
     registry,
-    start: async (_, session) => {
+    start: async (agent, session) => {
+      await workspaceOf(agent, { worktrees, shared: folder });
       const driver = createScriptedDriver({ session, onEvents: (events) => turns.onEvents(session, events) });
       drivers.set(session, driver);
       return driver;
@@ -122,7 +128,17 @@ export async function openWholeApp(options: WholeAppOptions = {}): Promise<Whole
     keys,
     signer,
     links,
-    agents: createAgents({ store, log, registry, turns, pool, bounds, credentialOf: ({ billing }) => billing, now }),
+    agents: createAgents({
+      store,
+      log,
+      registry,
+      turns,
+      pool,
+      worktrees,
+      bounds,
+      credentialOf: ({ billing }) => billing,
+      now,
+    }),
     registry,
     limits: allLimits,
     now,

@@ -76,11 +76,11 @@ async function everything(): Promise<void> {
   scene.write("README.md", "changed\n", folder);
   scene.write("new.lfs", "new\n", folder);
   expect((await worktrees.changes("coder")).diff).toContain("+changed\n");
-  await worktrees.status("coder");
+  worktrees.status("coder");
   await expect(worktrees.remove("coder", { force: false })).rejects.toMatchObject({ code: "conflict" });
   rmSync(folder, { recursive: true });
   await worktrees.ensure(agent);
-  await scene.reopen().sweep(() => true);
+  await scene.reopen().sweep(() => scene.repository);
   await worktrees.remove("coder", { force: true });
   expect(scene.left()).toEqual({ folders: [], entries: [], branches: [] });
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createGit } from "../../../gateway/agents/git.ts";
@@ -83,7 +83,7 @@ describe("a worktree is made", () => {
       expect(textOf(folder, "src/main.txt")).toBe("one\ntwo\nthree\n");
     }
     scene.git("fsck", "--strict");
-  });
+  }, 120_000);
 });
 
 describe("no worktree is made, and nothing is left of the try", () => {
@@ -149,8 +149,8 @@ describe("no worktree is made, and nothing is left of the try", () => {
     expect(error.message).toMatch(says);
     expect(error.message).not.toContain(scene.folder);
     await expect(scene.worktrees.check(agent)).rejects.toMatchObject({ code: "conflict", message: error.message });
-    expect(readdirSync(scene.root)).toEqual([]);
-    expect((await scene.worktrees.status("coder")).state).toBe("none");
+    expect(existsSync(scene.root) ? readdirSync(scene.root) : []).toEqual([]);
+    expect(scene.worktrees.status("coder").state).toBe("none");
   });
 
   test.each(["sluice/coder", "sluice"])("where the branch %s exists and is not ours", async (branch) => {
@@ -327,7 +327,7 @@ describe("a worktree is removed", () => {
   test("only by force where the repository knows nothing of it any more", async () => {
     const folder = await ensure("coder");
     rmSync(join(scene.repository, ".git/worktrees"), { recursive: true });
-    expect((await scene.worktrees.status("coder")).state).toBe("broken");
+    expect(scene.worktrees.status("coder").state).toBe("broken");
     for (const act of [remove, () => ensure("coder"), () => scene.worktrees.changes("coder")])
       await expect(act()).rejects.toMatchObject({ code: "conflict", message: expect.stringContaining("broken") });
     expect(textOf(folder, "README.md")).toBe("hello\n");
@@ -363,17 +363,17 @@ describe("the sweep at a start", () => {
     await ensure("gone");
     await ensure("used");
     scene.write("new.txt", "new\n", await ensure("busy"));
-    const kept = await scene.reopen().sweep((agent) => agent === "used");
+    const kept = await scene.reopen().sweep((agent) => (agent === "used" ? scene.repository : undefined));
     expect(kept).toMatchObject([{ agent: "busy", why: { untracked: ["new.txt"] } }]);
     expect(scene.left().folders).toEqual(["busy", "used"]);
-    expect(await scene.reopen().sweep(() => true)).toEqual([]);
+    expect(await scene.reopen().sweep(() => scene.repository)).toEqual([]);
   });
 
   test("one whose record is damaged is kept, and the others are seen to", async () => {
     await ensure("a");
     await ensure("b");
     scene.write("record.json", "{", join(scene.root, ".records/a"));
-    const kept = await scene.reopen().sweep(() => false);
+    const kept = await scene.reopen().sweep(() => undefined);
     expect(kept).toMatchObject([{ agent: "a", why: expect.any(Error) }]);
     expect(scene.left().folders).toEqual(["a"]);
   });
