@@ -1,5 +1,7 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { jsonBody, newFolder, openGateway, type OwnGateway, type Turn } from "../support/gateway.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
@@ -89,6 +91,7 @@ describe("messages", () => {
     const second = await tell("thrifty", "demo:text b");
     // The first turn reaches the budget; whether it ends by it or just behind it is the CLI's matter.
     expect([dear, second].map(({ code }) => code)).toContain("max_budget");
+    await until("its process to be gone", async () => (await agentNow("thrifty")).now.processes["live"] === 0, 30_000);
     const third = await tell("thrifty", "demo:text c");
     expect(third.session).toBe(dear.session);
     expect(await startedOf(third)).toMatchObject({ reused: false });
@@ -126,7 +129,7 @@ describe("an agent made by API", () => {
       processes: { live: 1, spare: 0 },
     });
     await json("/api/agents/coder", { method: "DELETE" });
-    await until("its process to end", async () => (await gateway.fetch("/api/agents/coder")).status === 404, 30_000);
+    expect((await gateway.fetch("/api/agents/coder")).status).toBe(404);
   });
 
   test("[T2] is there again after a restart, with its standing session; what the file does not allow any more is not", async () => {
@@ -208,4 +211,30 @@ describe("[P5] who pays", () => {
       await own.close();
     }
   });
+});
+
+test("the README's lines make an agent, tell it something, change it, look at it and remove it", async () => {
+  const own = await openGateway(scene, { openCaller: { key: "demo", user: null, reach: "all" } });
+  try {
+    const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+    const lines = /<!-- run: agents -->\s*```sh\n([^]*?)\n```/.exec(readme)![1]!.split("\n");
+    const replies: Record<string, unknown>[] = [];
+    for (const line of lines) {
+      const command = line.replaceAll("localhost:8787", new URL(own.address).host);
+      const { stdout } = await promisify(execFile)("bash", ["-c", command]);
+      replies.push(JSON.parse(stdout) as Record<string, unknown>);
+    }
+    const session = replies[1]!["session"];
+    expect(replies).toMatchObject([
+      { name: "guide", source: "api", model: "claude-haiku-4-5", now: { state: "idle" } },
+      { agent: "guide", session, state: "completed" },
+      { name: "guide", max_model_turns: 5 },
+      { agent: "guide", session, state: "completed" },
+      { name: "guide", now: { state: "idle", processes: { live: 1 } }, usage: { turns: 2 } },
+      { name: "guide", removed: true },
+    ]);
+    expect(replies[2]).not.toHaveProperty("model");
+  } finally {
+    await own.close();
+  }
 });
