@@ -3,33 +3,37 @@ import type { DatabaseSync } from "node:sqlite";
 import type { TurnState } from "../protocol/codes.ts";
 import type { Caller } from "../protocol/callers.ts";
 import type { ForkedTurn, SessionRow, Snapshot, Store, Write } from "./port.ts";
-import { visibility, visible } from "./sqlite-statements.ts";
+import { visibility, visible, visibleToUser } from "./sqlite-statements.ts";
 
 type Row = Record<string, unknown>;
 type SessionReads = Pick<Store, "session" | "sessions" | "removeSession" | "removeOldEvents" | "snapshot">;
 export type SessionWrite = Extract<Write, { kind: "session" | "session_title" | "turn_answer" | "snapshot" | "fork" }>;
 
+// The first row of a log, not the least `first_seq`: that would read every one of them.
 const columns = `s.*,
-  coalesce((SELECT min(first_seq) FROM events e WHERE e.session = s.session), s.last_seq + 1) AS oldest_seq,
+  coalesce((SELECT e.first_seq FROM events e WHERE e.session = s.session ORDER BY e.seq LIMIT 1), s.last_seq + 1) AS oldest_seq,
   (SELECT t.state FROM turns t WHERE t.session = s.session ORDER BY t.turn DESC LIMIT 1) AS state`;
 
 function prepareSessionStatements(database: DatabaseSync) {
   const prepare = (sql: string) => database.prepare(sql);
+  const list = (whose: string) =>
+    prepare(
+      `SELECT ${columns} FROM sessions s
+       WHERE ${whose} AND (:agent IS NULL OR s.agent = :agent) AND (:only_user IS NULL OR s.owner_user = :only_user)
+         AND (:state IS NULL OR :state = (SELECT t.state FROM turns t WHERE t.session = s.session ORDER BY t.turn DESC LIMIT 1))
+         AND (:since IS NULL OR s.updated_at >= :since) AND (:until IS NULL OR s.updated_at <= :until)
+         AND (:after_at IS NULL OR (s.updated_at, s.session) < (:after_at, :after_session))
+         AND (:match IS NULL OR s.session IN (SELECT session FROM turn_words WHERE turn_words MATCH :match))
+       ORDER BY s.updated_at DESC, s.session DESC LIMIT :limit`,
+    );
   return {
     insert: prepare(
       `INSERT INTO sessions (session, agent, owner_key, owner_user, title, created_at, updated_at)
        VALUES (:session, :agent, :key, :user, :title, :at, :at)`,
     ),
     one: prepare(`SELECT ${columns} FROM sessions s WHERE s.session = :session AND ${visible}`),
-    list: prepare(
-      `SELECT ${columns} FROM sessions s
-       WHERE ${visible} AND (:agent IS NULL OR s.agent = :agent) AND (:only_user IS NULL OR s.owner_user = :only_user)
-         AND (:state IS NULL OR :state = (SELECT t.state FROM turns t WHERE t.session = s.session ORDER BY t.turn DESC LIMIT 1))
-         AND (:since IS NULL OR s.updated_at >= :since) AND (:until IS NULL OR s.updated_at <= :until)
-         AND (:after_at IS NULL OR (s.updated_at, s.session) < (:after_at, :after_session))
-         AND (:match IS NULL OR s.session IN (SELECT session FROM turn_words WHERE turn_words MATCH :match))
-       ORDER BY s.updated_at DESC, s.session DESC LIMIT :limit`,
-    ),
+    list: list(visible),
+    listOfUser: list(visibleToUser),
     setTitle: prepare(`UPDATE sessions SET title = :title WHERE session = :session`),
     setAnswer: prepare(`UPDATE turns SET answer_uuid = :answer_uuid WHERE turn = :turn`),
     putSnapshot: prepare(
@@ -184,7 +188,7 @@ export function createSessions(database: DatabaseSync): SessionReads & { write(c
     async sessions(caller, { agent, user, state, since, until, words, after, limit }) {
       const match = words === undefined ? null : matchOf(words);
       if (match === "") return [];
-      const rows = sql.list.all({
+      const rows = (caller.reach === "user" ? sql.listOfUser : sql.list).all({
         agent: agent ?? null,
         only_user: user ?? null,
         state: state ?? null,
