@@ -242,14 +242,15 @@ function otherTables(database: DatabaseSync): string[] {
 }
 
 /**
- * Plain words as an FTS5 query: each is quoted, so that `"`, `C++`, `AND` and `foo-bar` are words; the last is a prefix. Empty where no word
- * has a letter or digit: then nothing can match.
+ * Plain words as an FTS5 query: each is quoted, so that `"`, `C++`, `AND` and `foo-bar` are words; the last is a prefix, unless it ends in a
+ * sign: then it is whole, and `C++` is no beginning of `can`. Empty where no word has a letter or digit: then nothing can match.
  */
 function matchOf(words: string): string {
   // SQLite would take a NUL for the end of the query.
   const known = words.split(/[\s\0]+/u).filter((word) => /[\p{L}\p{N}]/u.test(word));
   if (known.length === 0) return "";
-  return `${known.map((word) => `"${word.replaceAll('"', '""')}"`).join(" ")}*`;
+  const isBeginning = /[\p{L}\p{N}\p{M}]$/u.test(known.at(-1)!);
+  return `${known.map((word) => `"${word.replaceAll('"', '""')}"`).join(" ")}${isBeginning ? "*" : ""}`;
 }
 
 function readSession(row: Row): SessionRow {

@@ -191,6 +191,27 @@ describe("a refusal of what is asked", () => {
     expect((await problemOf(await scene.request("/api/sessions/x/events?user="))).code).toBe("invalid_request");
   });
 
+  test.each(["/api/turns", "/api/approvals"])("%s: a filter that is malformed is 400 and named", async (path) => {
+    const scene = await open();
+    for (const [query, field] of [
+      ["limit=0", "limit"],
+      ["limit=x", "limit"],
+      ["limit=1.5", "limit"],
+      ["limit=201", "limit"],
+      ["cursor=", "cursor"],
+      ["cursor=zzz", "cursor"],
+      ["cursor=0", "cursor"],
+      ["session=x", "session"],
+      ["state=done", "state"],
+      ["order=asc", "order"],
+    ] as const) {
+      const problem = await problemOf(await scene.request(`${path}?${query}`));
+      expect([query, problem.code, problem.field]).toEqual([query, "invalid_request", field]);
+    }
+    const { detail } = await problemOf(await scene.request(`${path}?limit=0`));
+    expect(detail).toBe("limit: must be a whole number from 1 to 200");
+  });
+
   test("unknown agents and sessions, another agent than the session's, wishes that are not allowed", async () => {
     const scene = await open({ isQuick: true, agents: [readAgent({ name: "default" }), readAgent({ name: "other" })] });
     const turn = await scene.create();
