@@ -10,7 +10,8 @@ import type { AnswerApproval } from "../protocol/requests.ts";
 /** How an approval ended, but for who ended it. */
 export type Outcome = Pick<EventOf<"approval_resolved">, "decision" | "scope" | "message" | "updated_input">;
 
-const questionTool = "AskUserQuestion";
+/** The model's own questions to a person. */
+export const questionTool = "AskUserQuestion";
 const standardRefusal = "The person who was asked did not allow this.";
 
 /** Throws a `GatewayError` where the answer does not fit what was asked, or the agent does not allow it. */
