@@ -180,6 +180,26 @@ describe("[A3] a key that is revoked", () => {
     for (const [path, init] of ways) expect([path, (await app.request(path, init)).status]).toEqual([path, 401]);
   });
 
+  test("gets no answer that it waits for, and no more of a transcript that it reads", async () => {
+    await open({ limits: { revocation_s: 0.3 } });
+    const leaked = await app.addKey("leaked");
+    const made = await app.json("/api/turns", { key: leaked, json: { prompt: "x".repeat(1000), agent: "default" } });
+    const driver = await until("its process", () => app.drivers.get(made["session"]!));
+    await until("its prompt", () => driver.requests.length === 1);
+    for (let count = 1; count < 20; count++)
+      await app.json("/api/turns", { key: leaked, json: { prompt: "y".repeat(1000), session: made["session"] } });
+    const path = `/api/sessions/${made["session"]}/transcript?format=ndjson`;
+    const transcript = await app.request(path, { key: leaked });
+    const reader = transcript.body!.getReader();
+    expect((await reader.read()).done).toBe(false);
+    const waiting = app.request(`/api/turns/${made["turn"]}`, { key: leaked, headers: { prefer: "wait=60" } });
+    await app.revokeKey("leaked");
+    const reply = await waiting;
+    expect([reply.status, (await reply.json()) as object]).toMatchObject([401, { code: "unauthorized" }]);
+    await expect(reader.read()).rejects.toThrow("not good any more");
+    expect(driver.requests).toHaveLength(1);
+  });
+
   test("does not come back with a new key of its name, but its sessions do", async () => {
     await open({ limits: { revocation_s: 0.3 } });
     const ways = await makeAll(await app.addKey("rotated"));
