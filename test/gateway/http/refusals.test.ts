@@ -379,6 +379,15 @@ describe("hosts and origins [A2]", () => {
     expect((await cors("https://evil.example"))[0]).toBeNull();
   });
 
+  test("an allowed page's scripts may read every header that says something", async () => {
+    const scene = await open();
+    const { headers } = await scene.request("/api/turns", { headers: { origin: "https://intranet.example" } });
+    const exposed = headers.get("access-control-expose-headers")!.split(", ");
+    for (const name of ["Location", "Link", "Retry-After", "ETag", "RateLimit", "RateLimit-Policy"])
+      expect(exposed).toContain(name);
+    for (const name of ["Sluice-Session", "Sluice-Turn", "Sluice-Last-Seq"]) expect(exposed).toContain(name);
+  });
+
   test("preflights are answered for allowed pages alone, without a key", async () => {
     const scene = await open();
     const preflight = (origin: string) =>
