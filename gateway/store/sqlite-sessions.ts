@@ -139,6 +139,14 @@ export function createSessions(database: DatabaseSync): SessionReads & { write(c
       hash: string;
     }[];
     remove("session_attachments");
+    // What its owner sent ahead for it would be kept for a week on.
+    for (const { hash } of hashes)
+      database
+        .prepare(
+          `DELETE FROM uploads WHERE hash = ?1 AND EXISTS (SELECT 1 FROM sessions s
+             WHERE s.session = ?2 AND uploads.owner_key = s.owner_key AND uploads.owner_user IS s.owner_user)`,
+        )
+        .run(hash, session);
     let attachments = 0;
     for (const { hash } of hashes)
       attachments += Number(

@@ -135,12 +135,14 @@ export function createTurns(deps: TurnsDeps): Turns {
   }
 
   async function make(caller: Caller, request: CreateTurn, idempotency?: IdempotencyKey): Promise<TurnView> {
-    const kept = await keepAttachments(request.prompt, {
-      store,
-      caller,
-      maxBytes: limits.attachment_bytes,
-      maxTotalBytes: limits.body_bytes,
-    });
+    const keep = () =>
+      keepAttachments(request.prompt, {
+        store,
+        caller,
+        maxBytes: limits.attachment_bytes,
+        maxTotalBytes: limits.body_bytes,
+      });
+    const kept = await keep();
     const admissionDeps = { store, registry, queue, limits, rateLimits, freeMemory, now };
     const admission = await admit(caller, request, admissionDeps);
     checkPlace(admission, request, admissionDeps);
@@ -160,7 +162,13 @@ export function createTurns(deps: TurnsDeps): Turns {
     };
     if (closed.has(turn.session)) throw noSession(turn.session);
     const attachments = kept.writes(turn.session);
-    await enqueue(turn, admission, { ...request, attachments, idempotency });
+    try {
+      await enqueue(turn, admission, { ...request, attachments, idempotency });
+    } catch (error) {
+      // An attachment may have gone with another session meanwhile: then it is not found now.
+      if (!(error instanceof GatewayError)) await keep();
+      throw error;
+    }
     return get(gatewayCaller, turn.turn);
   }
 

@@ -366,14 +366,20 @@ function filesWith(folder: string, text: string): string[] {
   );
 }
 
-test("[L5] events that an age limit removed are a gap, and a turn without any still says how it ended", async () => {
+test("[L5] events that an age limit removed are a gap, a turn without any still says how it ended, and old uploads are gone", async () => {
   const own = await openGateway(scene);
   const first = await say(undefined, "demo:text Too old soon.", own);
   const { last_seq: last } = await own.session(first.session);
+  const init = { method: "POST", body: "%PDF-1.4", headers: { "content-type": "application/pdf" } };
+  const upload = (await (await own.fetch("/api/attachments", init)).json()) as { attachment: string };
   await own.close();
+  const database = new DatabaseSync(join(own.dataFolder, "sluice.sqlite"));
+  database.prepare("UPDATE uploads SET at = ?").run(Date.now() - 8 * 24 * 60 * 60 * 1000);
+  database.close();
   const limits = { transcript_age_days: 1e-9 };
   const again = await openGateway(scene, { dataFolder: own.dataFolder, limits });
   try {
+    expect((await again.fetch(`/api/attachments/${upload.attachment}`)).status).toBe(404);
     const url = first.events_url.replace(own.address, again.address);
     const text = await (await fetch(url, { headers: { ...again.headers, accept: "text/event-stream" } })).text();
     const types = [...text.matchAll(/^event: (\w+)/gm)].map(([, type]) => type);
