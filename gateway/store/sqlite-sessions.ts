@@ -86,7 +86,8 @@ export function createSessions(database: DatabaseSync): SessionReads & { write(c
   function fork(from: string, to: string, turns: readonly ForkedTurn[]): void {
     const copies = new Map(turns.map(({ turn, copy }) => [turn, { copy, first: 0, last: 0 }]));
     let seq = 0;
-    for (const row of sql.turnEvents.all({ session: from }) as Row[]) {
+    // One after the other: a long session's events are not all held in memory.
+    for (const row of sql.turnEvents.iterate({ session: from }) as Iterable<Row>) {
       const target = copies.get(row["turn"] as string);
       if (!target) continue;
       const count = (row["seq"] as number) - (row["first_seq"] as number) + 1;
