@@ -7,6 +7,8 @@ import { GatewayError } from "../protocol/errors.ts";
 import type { Env } from "./env.ts";
 import { absoluteUrl, type RouteDeps } from "./routes.ts";
 
+const unknownType = "application/octet-stream";
+
 export function mountAttachments(app: Hono<Env>, deps: RouteDeps): void {
   const maxBytes = deps.limits.attachment_bytes;
   const limit = bodyLimit({
@@ -36,7 +38,11 @@ async function getAttachment(c: Context<Env>, { store }: RouteDeps): Promise<Res
   const hash = (c.req.param("hash") ?? "").toLowerCase();
   const found = /^[0-9a-f]{64}$/.test(hash) ? await store.attachment(c.get("caller"), hash) : undefined;
   if (!found) throw new GatewayError("not_found", "There is no such attachment.");
-  c.header("Content-Type", found.mediaType);
+  // What a tool called its image is a header only where it can be one.
+  c.header(
+    "Content-Type",
+    /^[\w.+-]+\/[\w.+-]+(?:; charset=utf-8)?$/.test(found.mediaType) ? found.mediaType : unknownType,
+  );
   // Its name is its content: it never changes, but only its owner may keep it.
   c.header("Cache-Control", "private, max-age=31536000, immutable");
   c.header("X-Content-Type-Options", "nosniff");
