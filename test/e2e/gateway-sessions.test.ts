@@ -332,6 +332,8 @@ test("[T2] a queued turn keeps its wish to continue from the transcript over a r
 
 test("a removed session's files are removed with it, and the reply says how many places held one", async () => {
   const { session } = await say(undefined, "demo:text To be removed, word by word.");
+  // A shell leaves something of its own behind.
+  await say(session, 'demo:tool Bash {"command":"ls"}');
   await snapshotTaken(session);
   const [pid] = processesOf(session);
   const left = () => [...filesWith(scene.folder, session), ...filesWith(scene.folder, "word by word")];
@@ -340,13 +342,13 @@ test("a removed session's files are removed with it, and the reply says how many
     (await (await gateway.fetch(`/api/sessions/${id}`, { method: "DELETE" })).json()) as Record<string, unknown>;
   const branch = await call(`/api/sessions/${session}/fork`);
   await say(branch.session, "demo:text Of the branch.");
-  const removed = { turns: 1, events: expect.any(Number) as number, attachments: 0, cli_files: 1 };
+  const removed = { turns: 2, events: expect.any(Number) as number, attachments: 0, cli_files: 1 };
   expect(await remove(session)).toEqual({ session, removed });
   expect(existsSync(`/proc/${pid}`)).toBe(false);
   expect(findSessionFile(places(gateway), session)).toBeUndefined();
   // The branch has its own copy of what it was told.
   expect(left().filter((path) => !path.includes(branch.session))).toEqual([]);
-  expect(await remove(branch.session)).toMatchObject({ session: branch.session, removed: { turns: 2, cli_files: 1 } });
+  expect(await remove(branch.session)).toMatchObject({ session: branch.session, removed: { turns: 3, cli_files: 1 } });
   expect([...left(), ...filesWith(scene.folder, branch.session)]).toEqual([]);
 });
 
