@@ -145,7 +145,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
       fetch: app.fetch,
       serverOptions: { maxHeaderSize: config.limits.header_bytes, ...requestTimeouts(config.limits) },
     }) as Server;
-    const keeping = keepYoung(config.limits.transcript_age_days, store, logger);
+    const keeping = keepTidy(config.limits.transcript_age_days, store, logger);
     opened.defer(() => {
       clearInterval(keyTimer);
       clearInterval(keeping);
@@ -208,16 +208,17 @@ function openKey({ key }: Caller): ServiceKey {
 
 const hourMs = 60 * 60 * 1000;
 
-/** Removes events that are older than they may get, now and every hour. */
-function keepYoung(days: number | undefined, store: Store, logger: Logger): NodeJS.Timeout | undefined {
-  if (days === undefined) return undefined;
-  const sweepEvents = () =>
-    store.removeOldEvents(gatewayCaller, Date.now() - days * 24 * hourMs).then(
-      (removed) => removed > 0 && logger.info({ removed }, "removed old events"),
-      (error: unknown) => logger.error({ err: error }, "old events could not be removed"),
-    );
-  void sweepEvents();
-  return setInterval(() => void sweepEvents(), hourMs).unref();
+/** Removes what has been kept for its time, and events that are older than they may get: now and every hour. */
+function keepTidy(days: number | undefined, store: Store, logger: Logger): NodeJS.Timeout {
+  const sweepStore = async () => {
+    await store.dropExpired(Date.now());
+    if (days === undefined) return;
+    const removed = await store.removeOldEvents(gatewayCaller, Date.now() - days * 24 * hourMs);
+    if (removed > 0) logger.info({ removed }, "removed old events");
+  };
+  const tidy = () => void sweepStore().catch((error: unknown) => logger.error({ err: error }, "old rows stay for now"));
+  tidy();
+  return setInterval(tidy, hourMs).unref();
 }
 
 function listen(server: Server, { host, port }: Config): Promise<string> {

@@ -1,5 +1,6 @@
 // The store on `node:sqlite`: one file, WAL, one writer. A commit survives a killed process; a lost machine may lose the newest
 // ones (synchronous = NORMAL), which readers are told by `gap`.
+import { closeSync, openSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { SetupError } from "../protocol/errors.ts";
 import type { Store } from "./port.ts";
@@ -14,10 +15,10 @@ import { migrations } from "./sqlite-schema.ts";
 import { createUsage } from "./sqlite-usage.ts";
 import { prepareStatements, type Statements } from "./sqlite-statements.ts";
 
-/** Idempotency keys older than this are dropped at start. */
+/** Idempotency keys are kept for so long. */
 const idempotencyMs = 24 * 60 * 60 * 1000;
 
-/** Attachments that were sent longer ago, and that no prompt refers to, are dropped at start. */
+/** And attachments that no prompt refers to. */
 const uploadMs = 7 * 24 * 60 * 60 * 1000;
 
 /** Opens the file, made if absent. Throws a `SetupError` if it is damaged or of a newer Sluice. */
@@ -28,7 +29,6 @@ export function openSqliteStore(path: string): Store {
   const attachments = createAttachments(database);
   const usage = createUsage(database);
   const agents = createAgentRows(database);
-  attachments.dropUploads(Date.now() - uploadMs);
   return {
     commit: createCommit(database, sql, { sessions: { write }, approvals: { note }, attachments, usage, agents }),
     ...createReads(sql),
@@ -38,6 +38,10 @@ export function openSqliteStore(path: string): Store {
     ...usage.reads,
     ...agents.reads,
     ...createKeys(database),
+    async dropExpired(now) {
+      sql.dropIdempotencyKeys.run({ before: now - idempotencyMs });
+      attachments.dropUploads(now - uploadMs);
+    },
     async close() {
       database.close();
     },
@@ -47,6 +51,7 @@ export function openSqliteStore(path: string): Store {
 function openDatabase(path: string): { database: DatabaseSync; sql: Statements } {
   let database: DatabaseSync | undefined;
   try {
+    makePrivate(path);
     database = new DatabaseSync(path);
     database.exec(
       "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000",
@@ -54,7 +59,6 @@ function openDatabase(path: string): { database: DatabaseSync; sql: Statements }
     migrate(database, path);
     // A damaged table is found out here at the latest.
     const sql = prepareStatements(database);
-    sql.dropIdempotencyKeys.run({ before: Date.now() - idempotencyMs });
     // A commit that finds a lock holds up everything else meanwhile, and is tried again.
     database.exec("PRAGMA busy_timeout = 1000");
     return { database, sql };
@@ -68,6 +72,11 @@ function openDatabase(path: string): { database: DatabaseSync; sql: Statements }
       "Put a backup of it back, or move it away to start anew.",
     );
   }
+}
+
+/** Everybody's conversations are in it, and the folder may be one that others may read. SQLite gives its other files the same mode. */
+function makePrivate(path: string): void {
+  if (path !== ":memory:") closeSync(openSync(path, "a", 0o600));
 }
 
 function migrate(database: DatabaseSync, path: string): void {

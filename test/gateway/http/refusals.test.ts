@@ -191,6 +191,27 @@ describe("a refusal of what is asked", () => {
     expect((await problemOf(await scene.request("/api/sessions/x/events?user="))).code).toBe("invalid_request");
   });
 
+  test.each(["/api/turns", "/api/approvals"])("%s: a filter that is malformed is 400 and named", async (path) => {
+    const scene = await open();
+    for (const [query, field] of [
+      ["limit=0", "limit"],
+      ["limit=x", "limit"],
+      ["limit=1.5", "limit"],
+      ["limit=201", "limit"],
+      ["cursor=", "cursor"],
+      ["cursor=zzz", "cursor"],
+      ["cursor=0", "cursor"],
+      ["session=x", "session"],
+      ["state=done", "state"],
+      ["order=asc", "order"],
+    ] as const) {
+      const problem = await problemOf(await scene.request(`${path}?${query}`));
+      expect([query, problem.code, problem.field]).toEqual([query, "invalid_request", field]);
+    }
+    const { detail } = await problemOf(await scene.request(`${path}?limit=0`));
+    expect(detail).toBe("limit: must be a whole number from 1 to 200");
+  });
+
   test("unknown agents and sessions, another agent than the session's, wishes that are not allowed", async () => {
     const scene = await open({ isQuick: true, agents: [readAgent({ name: "default" }), readAgent({ name: "other" })] });
     const turn = await scene.create();
@@ -356,6 +377,15 @@ describe("hosts and origins [A2]", () => {
     expect(await cors("https://intranet.example")).toEqual(["https://intranet.example", true]);
     expect(await cors("https://intranet.example", "/api/turns/none")).toEqual(["https://intranet.example", true]);
     expect((await cors("https://evil.example"))[0]).toBeNull();
+  });
+
+  test("an allowed page's scripts may read every header that says something", async () => {
+    const scene = await open();
+    const { headers } = await scene.request("/api/turns", { headers: { origin: "https://intranet.example" } });
+    const exposed = headers.get("access-control-expose-headers")!.split(", ");
+    for (const name of ["Location", "Link", "Retry-After", "ETag", "RateLimit", "RateLimit-Policy"])
+      expect(exposed).toContain(name);
+    for (const name of ["Sluice-Session", "Sluice-Turn", "Sluice-Last-Seq"]) expect(exposed).toContain(name);
   });
 
   test("preflights are answered for allowed pages alone, without a key", async () => {
