@@ -57,17 +57,37 @@ function openDatabase(path: string): { database: DatabaseSync; sql: Statements }
     return { database, sql };
   } catch (error) {
     database?.close();
-    if (error instanceof SetupError) throw error;
-    const reason = error instanceof Error ? error.message : "unknown error";
-    throw new SetupError(
-      "database_damaged",
-      `The database ${path} cannot be read (${reason}).`,
-      "Put a backup of it back, or move it away to start anew.",
-    );
+    throw damaged(path, error);
   }
 }
 
-function migrate(database: DatabaseSync, path: string): void {
+/** Looks at a file that is there, and changes nothing. Throws the `SetupError` with which it could not be opened. */
+export function checkSqliteFile(path: string): void {
+  let database: DatabaseSync | undefined;
+  try {
+    database = new DatabaseSync(path, { readOnly: true });
+    checkVersion(database, path);
+    const { quick_check: found } = database.prepare("PRAGMA quick_check(1)").get() as { quick_check: string };
+    if (found !== "ok") throw new Error(found);
+  } catch (error) {
+    throw damaged(path, error);
+  } finally {
+    database?.close();
+  }
+}
+
+function damaged(path: string, error: unknown): SetupError {
+  if (error instanceof SetupError) return error;
+  const reason = error instanceof Error ? error.message : "unknown error";
+  return new SetupError(
+    "database_damaged",
+    `The database ${path} cannot be read (${reason}).`,
+    "Put a backup of it back, or move it away to start anew.",
+  );
+}
+
+/** How many migrations the database has seen. */
+function checkVersion(database: DatabaseSync, path: string): number {
   const { user_version: seen } = database.prepare("PRAGMA user_version").get() as { user_version: number };
   if (seen > migrations.length)
     throw new SetupError(
@@ -75,6 +95,11 @@ function migrate(database: DatabaseSync, path: string): void {
       `The database ${path} was written by a newer Sluice (schema ${seen}, this one knows ${migrations.length}).`,
       "Use that version of Sluice, or another data folder.",
     );
+  return seen;
+}
+
+function migrate(database: DatabaseSync, path: string): void {
+  const seen = checkVersion(database, path);
   for (let version = seen; version < migrations.length; version++)
     database.exec(`BEGIN IMMEDIATE; ${migrations[version]!} PRAGMA user_version = ${version + 1}; COMMIT`);
 }
