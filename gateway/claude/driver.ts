@@ -147,7 +147,9 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
         events.push({ ...noise.note(line), turn: translator.ours ?? null });
       }
     }
-    deliver(events);
+    // [T5] A CLI that writes nothing but what is no message is as good as silent.
+    if (lines.some(({ kind }) => kind === "json")) deliver(events);
+    else emit(events);
   }
 
   function deliver(events: TurnEvent[]): void {

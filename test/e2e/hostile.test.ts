@@ -74,6 +74,13 @@ const faults: Fault[] = [
     ending: { type: "turn_failed", code: "turn_timeout", text: expect.stringMatching(/^\.+$/) },
   },
   {
+    script: "babble",
+    title: "[T5] a turn of which nothing is heard but lines that are no messages fails as silence_timeout",
+    options: { ...quickly, agent: { silence_timeout_s: 0.5, turn_timeout_s: 5 } },
+    ending: failed("silence_timeout", "Before."),
+    check: ({ events }) => expect(noticesOf(events)).toContain("line_not_json"),
+  },
+  {
     script: "mute",
     title: "[L3] a process that closes its stdout is hung up, and its turn fails as process_died",
     ending: failed("process_died"),
