@@ -1,5 +1,6 @@
 // The store on `node:sqlite`: one file, WAL, one writer. A commit survives a killed process; a lost machine may lose the newest
 // ones (synchronous = NORMAL), which readers are told by `gap`.
+import { closeSync, openSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { SetupError } from "../protocol/errors.ts";
 import type { Store } from "./port.ts";
@@ -44,6 +45,7 @@ export function openSqliteStore(path: string): Store {
 function openDatabase(path: string): { database: DatabaseSync; sql: Statements } {
   let database: DatabaseSync | undefined;
   try {
+    makePrivate(path);
     database = new DatabaseSync(path);
     database.exec(
       "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000",
@@ -59,6 +61,11 @@ function openDatabase(path: string): { database: DatabaseSync; sql: Statements }
     database?.close();
     throw damaged(path, error);
   }
+}
+
+/** Before SQLite makes the file, for everybody to read; it gives those beside it the same mode. The folder may be older than we are. */
+function makePrivate(path: string): void {
+  if (path !== ":memory:") closeSync(openSync(path, "a", 0o600));
 }
 
 /** Looks at a file that is there, and changes nothing. Throws the `SetupError` with which it could not be opened. */
