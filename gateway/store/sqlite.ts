@@ -1,6 +1,6 @@
 // The store on `node:sqlite`: one file, WAL, one writer. A commit survives a killed process; a lost machine may lose the newest
 // ones (synchronous = NORMAL), which readers are told by `gap`.
-import { closeSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { SetupError } from "../protocol/errors.ts";
 import type { Store } from "./port.ts";
@@ -63,9 +63,12 @@ function openDatabase(path: string): { database: DatabaseSync; sql: Statements }
   }
 }
 
-/** Before SQLite makes the file, for everybody to read; it gives those beside it the same mode. The folder may be older than we are. */
+/**
+ * Before SQLite makes the file, for everybody to read; it gives those beside it the same mode. One that is there is not opened: closing it
+ * would take this process's locks on it away (POSIX).
+ */
 function makePrivate(path: string): void {
-  if (path !== ":memory:") closeSync(openSync(path, "a", 0o600));
+  if (path !== ":memory:" && !existsSync(path)) closeSync(openSync(path, "a", 0o600));
 }
 
 /** Looks at a file that is there, and changes nothing. Throws the `SetupError` with which it could not be opened. */
