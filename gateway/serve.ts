@@ -75,6 +75,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
     const pool = createPool({
       limits: config.limits,
       agents: config.agents,
+      freeMemory: () => process.availableMemory(),
       start: async (agent, session, isAnew) =>
         startDriver({
           origin: isAnew ? { kind: "new" } : await originOf(session, { store, places }),
