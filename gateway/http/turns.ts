@@ -111,7 +111,7 @@ function endingEvent({ turn, ending, lastSeq, endedAt }: TurnView): LogEvent | u
 /** The turn once it has ended, or as it is after so many seconds, or when the client has gone. Throws `unauthorized` where they may not read it any more. */
 async function waitForEnd(c: Context<Env>, deps: RouteDeps, turn: TurnView, seconds: number): Promise<TurnView> {
   const caller = c.get("caller");
-  if (hasEnded(turn.state)) return turn;
+  if (hasEnded(turn.state) || c.req.raw.signal.aborted) return turn;
   const cursor = await deps.log.subscribe(caller, turn.session, turn.firstSeq);
   if (!cursor) return turn;
   const { isGood, checkMs } = streamBasics(c, deps, turn.session);
