@@ -1,6 +1,5 @@
 // Puts a gateway together and takes it apart again: config → data folder → store → log → pool → turns → app → listener, and back [S3].
 import type { Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { createAdaptorServer } from "@hono/node-server";
 import type { Logger } from "pino";
@@ -24,11 +23,11 @@ import { createKeyRing, nobodysHash, type ServiceKey } from "./http/auth/key-rin
 import { createSigner } from "./http/auth/signed.ts";
 import { createSignInLinks } from "./http/sign-in.ts";
 import { fixedKeys } from "./keys.ts";
+import { listen, localAddress, ownHost } from "./listen.ts";
 import { createEventLog } from "./log/event-log.ts";
 import { gatewayCaller, type Caller } from "./protocol/callers.ts";
 import { browserScopes, ordinaryScopes } from "./protocol/scopes.ts";
 import type { AgentConfig } from "./protocol/agents.ts";
-import { SetupError } from "./protocol/errors.ts";
 import type { Limits } from "./protocol/limits.ts";
 import type { Store } from "./store/port.ts";
 import { openSqliteStore } from "./store/sqlite.ts";
@@ -36,6 +35,7 @@ import { createAgents } from "./turns/agents.ts";
 import { createTurnIds } from "./turns/turn-id.ts";
 import { createSessions } from "./turns/sessions.ts";
 import { createTurns, type Turns } from "./turns/turns.ts";
+import { checkWorkspaces } from "./workspaces.ts";
 
 export interface Gateway {
   /** `http://host:port` */
@@ -56,6 +56,7 @@ export interface GatewayOptions {
 
 /** Starts a gateway; resolves when it listens. Throws a `SetupError`, and has then left nothing open. */
 export async function startGateway(config: Config, { logger, version, openCaller }: GatewayOptions): Promise<Gateway> {
+  checkWorkspaces(config.agents);
   const data = openDataFolder(config.dataFolder);
   // What is open when a start fails half-way is closed again, the newest first.
   const opened = new AsyncDisposableStack();
@@ -85,6 +86,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
     const pool = createPool({
       limits: config.limits,
       registry,
+      freeMemory: () => process.availableMemory(),
       start: async (agent, session, isAnew) =>
         startDriver({
           origin: isAnew ? { kind: "new" } : await originOf(session, { store, places }),
@@ -147,6 +149,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
       signer,
       links,
       openCaller,
+      allowedHosts: [...config.allowedHosts, ...ownHost(config.host)],
       allowedOrigins: [...config.allowedOrigins, ...config.agents.flatMap((agent) => agent.public?.origins ?? [])],
       notReady: () => {
         if (isShuttingDown) return "The gateway is shutting down.";
@@ -159,14 +162,14 @@ export async function startGateway(config: Config, { logger, version, openCaller
       fetch: app.fetch,
       serverOptions: { maxHeaderSize: config.limits.header_bytes, ...requestTimeouts(config.limits) },
     }) as Server;
-    const keeping = keepYoung(config.limits.transcript_age_days, store, logger);
+    const keeping = keepTidy(config.limits.transcript_age_days, store, logger);
     opened.defer(() => {
       clearInterval(keyTimer);
       clearInterval(keeping);
       server.close();
     });
     const address = await listen(server, config);
-    data.announce(address);
+    data.announce(localAddress(address));
     await turns.recover();
     pool.fill();
     void sweepWorktrees(worktrees, registry, logger);
@@ -175,6 +178,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
     let closing: Promise<void> | undefined;
     const close = async (graceMs: number) => {
       isShuttingDown = true;
+      logger.info({ running: turns.runningCount, waiting: turns.queueLength, graceMs }, "shutting down");
       clearInterval(keeping);
       clearInterval(keyTimer);
       await turns.drain(graceMs);
@@ -192,7 +196,9 @@ export async function startGateway(config: Config, { logger, version, openCaller
     };
     return {
       address,
-      signInUrl: openCaller ? undefined : `${config.publicUrl ?? address}${links.make(fixedKeys(config)[0]!)}`,
+      signInUrl: openCaller
+        ? undefined
+        : `${config.publicUrl ?? localAddress(address)}${links.make(fixedKeys(config)[0]!)}`,
       claudeVersion: cli.version,
       close: (graceMs = config.limits.shutdown_grace_s * 1000) => (closing ??= close(graceMs)),
     };
@@ -238,35 +244,15 @@ function openKey({ key }: Caller): ServiceKey {
 
 const hourMs = 60 * 60 * 1000;
 
-/** Removes events that are older than they may get, now and every hour. */
-function keepYoung(days: number | undefined, store: Store, logger: Logger): NodeJS.Timeout | undefined {
-  if (days === undefined) return undefined;
-  const sweepEvents = () =>
-    store.removeOldEvents(gatewayCaller, Date.now() - days * 24 * hourMs).then(
-      (removed) => removed > 0 && logger.info({ removed }, "removed old events"),
-      (error: unknown) => logger.error({ err: error }, "old events could not be removed"),
-    );
-  void sweepEvents();
-  return setInterval(() => void sweepEvents(), hourMs).unref();
-}
-
-function listen(server: Server, { host, port }: Config): Promise<string> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EADDRINUSE" && error.code !== "EACCES" && error.code !== "EADDRNOTAVAIL")
-        return reject(error);
-      const why = error.code === "EADDRINUSE" ? "is in use" : "cannot be listened on";
-      reject(
-        new SetupError(
-          "port_taken",
-          `${host}:${port} ${why}.`,
-          "Set SLUICE_PORT to another port (0 takes a free one), or end what uses it.",
-        ),
-      );
-    });
-    server.listen(port, host, () => {
-      const { address, family, port: taken } = server.address() as AddressInfo;
-      resolve(`http://${family === "IPv6" ? `[${address}]` : address}:${taken}`);
-    });
-  });
+/** Removes what has been kept for its time, and events that are older than they may get: now and every hour. */
+function keepTidy(days: number | undefined, store: Store, logger: Logger): NodeJS.Timeout {
+  const sweepStore = async () => {
+    await store.dropExpired(Date.now());
+    if (days === undefined) return;
+    const removed = await store.removeOldEvents(gatewayCaller, Date.now() - days * 24 * hourMs);
+    if (removed > 0) logger.info({ removed }, "removed old events");
+  };
+  const tidy = () => void sweepStore().catch((error: unknown) => logger.error({ err: error }, "old rows stay for now"));
+  tidy();
+  return setInterval(tidy, hourMs).unref();
 }

@@ -159,12 +159,14 @@ export function createTurns(deps: TurnsDeps): Turns {
   }
 
   async function makeIn(caller: Caller, request: TurnRequest, idempotency?: IdempotencyKey): Promise<TurnView> {
-    const kept = await keepAttachments(request.prompt, {
-      store,
-      caller,
-      maxBytes: limits.attachment_bytes,
-      maxTotalBytes: limits.body_bytes,
-    });
+    const keep = () =>
+      keepAttachments(request.prompt, {
+        store,
+        caller,
+        maxBytes: limits.attachment_bytes,
+        maxTotalBytes: limits.body_bytes,
+      });
+    const kept = await keep();
     const admissionDeps = { store, registry, queue, limits, rateLimits, freeMemory, now };
     const admission = await admit(caller, request, admissionDeps);
     checkPlace(admission, request, admissionDeps);
@@ -184,7 +186,13 @@ export function createTurns(deps: TurnsDeps): Turns {
     };
     closing.check(turn.session, admission.agent.name);
     const attachments = kept.writes(turn.session);
-    await enqueue(turn, admission, { ...request, attachments, idempotency });
+    try {
+      await enqueue(turn, admission, { ...request, attachments, idempotency });
+    } catch (error) {
+      // An attachment may have gone with another session meanwhile: then it is not found now.
+      if (!(error instanceof GatewayError)) await keep();
+      throw error;
+    }
     return get(gatewayCaller, turn.turn);
   }
 

@@ -39,6 +39,12 @@ export const routeScopes: Readonly<Record<string, Scope>> = {
   "POST /api/sign-in-links": "tokens",
 };
 
+/** Routes that another scope opens as well: whoever reads transcripts gets what they refer to. */
+export const secondScopes: Readonly<Record<string, Scope>> = {
+  "GET /api/sessions/:session": "transcripts",
+  "GET /api/attachments/:hash": "transcripts",
+};
+
 /** Refuses a caller whose key does not have the scope of the route that this request will meet. Behind authentication, before all routes. */
 export const checkScope: MiddlewareHandler<Env> = async (c, next) => {
   const route = matchedRoutes(c)
@@ -46,7 +52,8 @@ export const checkScope: MiddlewareHandler<Env> = async (c, next) => {
     // The first that fits is the one that answers.
     .find((name) => Object.hasOwn(routeScopes, name));
   const scope = route === undefined ? undefined : routeScopes[route];
-  if (scope !== undefined && !c.get("identity").scopes.has(scope))
+  const wanted = [scope, secondScopes[route ?? ""]].filter((one) => one !== undefined);
+  if (scope !== undefined && !wanted.some((one) => c.get("identity").scopes.has(one)))
     throw new GatewayError("forbidden", `This needs a key with the scope "${scope}".`);
   await next();
 };
