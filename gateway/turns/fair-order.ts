@@ -45,10 +45,8 @@ export function createFairOrder<Entry extends Place>(): FairOrder<Entry> {
       arrivals.delete(entry);
       if (!isServed) return;
       clock += 1;
-      served.agents.set(entry.agent, clock);
-      served.callers.set(callerOf(entry), clock);
-      forgetOldest(served.agents);
-      forgetOldest(served.callers);
+      note(served.agents, entry.agent, clock);
+      note(served.callers, callerOf(entry), clock);
     },
     of(entries) {
       const agents = inTurn(entries, ({ agent }) => agent, served.agents);
@@ -57,10 +55,12 @@ export function createFairOrder<Entry extends Place>(): FairOrder<Entry> {
   };
 }
 
-/** Of so many it is known when they were served last; who came back after so many others has waited long enough. */
+/** Of so many it is known when they were served last: of those who were so long ago, it makes no difference. */
 const maxKnown = 10_000;
 
-function forgetOldest(served: Map<string, number>): void {
+function note(served: Map<string, number>, name: string, at: number): void {
+  served.delete(name);
+  served.set(name, at);
   if (served.size > maxKnown) served.delete(served.keys().next().value!);
 }
 

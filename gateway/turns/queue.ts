@@ -1,5 +1,7 @@
 // Which turn is next, and how many stand before each [T1, T6]. Pure state: turns that wait in the order of their coming, and those that
-// run. One running turn a session, caps overall and per agent.
+// run. One running turn a session, caps overall and per agent; agents and callers get their places in turn (fair-order.ts).
+
+import { createFairOrder } from "./fair-order.ts";
 
 export interface Waiting {
   readonly turn: string;
@@ -18,11 +20,11 @@ export interface Caps {
 export interface Queue {
   readonly length: number;
   count(matches: (entry: Waiting) => boolean): number;
-  /** Puts it last, or before everything else of its session. */
+  /** Puts it behind all of its caller and agent, or before everything else of its session. */
   add(entry: Waiting, where: "last" | "first_of_session"): void;
   /** Takes one that waits out; false if it does not wait. */
   remove(turn: string): boolean;
-  /** Takes the next turn that is ready and may run now, and counts it as running. */
+  /** Takes the next turn in fair order that is ready and may run now, and counts it as running. */
   start(isReady: (turn: string) => boolean): Waiting | undefined;
   /** A running turn has ended. */
   finish(turn: string): void;
@@ -31,16 +33,24 @@ export interface Queue {
   /** The turn of the session that runs. */
   running(session: string): Waiting | undefined;
   readonly runningCount: number;
-  /** Where each stands: 1 is next. Within its session while there is room to run, else among all that wait. */
+  /**
+   * Where each stands: 1 is next. Within its session while there is room to run, within its agent where that one's cap is what it waits for,
+   * else among all that wait, in the order in which `start` takes them.
+   */
   positions(): Map<string, number>;
 }
 
 export function createQueue(caps: Caps): Queue {
   let waiting: Waiting[] = [];
   const running = new Map<string, Waiting>();
+  const fairOrder = createFairOrder<Waiting>();
+
+  function isFull(): boolean {
+    return running.size >= caps.running;
+  }
 
   function hasRoom(agent: string): boolean {
-    if (running.size >= caps.running) return false;
+    if (isFull()) return false;
     return countOf(running.values(), (entry) => entry.agent === agent) < caps.runningOfAgent(agent);
   }
 
@@ -53,21 +63,25 @@ export function createQueue(caps: Caps): Queue {
       const at = where === "last" ? -1 : waiting.findIndex((other) => other.session === entry.session);
       if (at < 0) waiting.push(entry);
       else waiting.splice(at, 0, entry);
+      fairOrder.arrive(entry);
     },
     remove(turn) {
-      const before = waiting.length;
-      waiting = waiting.filter((entry) => entry.turn !== turn);
-      return waiting.length < before;
+      const entry = waiting.find((one) => one.turn === turn);
+      if (!entry) return false;
+      waiting = waiting.filter((one) => one !== entry);
+      fairOrder.leave(entry, false);
+      return true;
     },
     start(isReady) {
       const seen = new Set(running.keys());
-      const next = waiting.find((entry) => {
+      const next = fairOrder.of(waiting).find((entry) => {
         const isFirstOfSession = !seen.has(entry.session);
         seen.add(entry.session);
         return isFirstOfSession && isReady(entry.turn) && hasRoom(entry.agent);
       });
       if (!next) return undefined;
       waiting = waiting.filter((entry) => entry !== next);
+      fairOrder.leave(next, true);
       running.set(next.session, next);
       return next;
     },
@@ -76,22 +90,32 @@ export function createQueue(caps: Caps): Queue {
     },
     ofAgent(agent) {
       const isIts = (entry: Waiting) => entry.agent === agent;
-      return { running: [...running.values()].filter(isIts), waiting: waiting.filter(isIts) };
+      return { running: [...running.values()].filter(isIts), waiting: fairOrder.of(waiting).filter(isIts) };
     },
     running: (session) => running.get(session),
     get runningCount() {
       return running.size;
     },
     positions() {
-      const ofSession = new Map<string, number>();
+      const [inSession, inAgent] = [createCounter(), createCounter()];
       return new Map(
-        waiting.map((entry, index) => {
-          const inSession = (ofSession.get(entry.session) ?? 0) + 1;
-          ofSession.set(entry.session, inSession);
-          return [entry.turn, hasRoom(entry.agent) ? inSession : index + 1];
+        fairOrder.of(waiting).map(({ turn, session, agent }, index) => {
+          const [ofSession, ofAgent] = [inSession(session), inAgent(agent)];
+          if (isFull()) return [turn, index + 1];
+          return [turn, hasRoom(agent) ? ofSession : ofAgent];
         }),
       );
     },
+  };
+}
+
+/** Tells of each name how often it has come. */
+function createCounter(): (name: string) => number {
+  const counts = new Map<string, number>();
+  return (name) => {
+    const count = (counts.get(name) ?? 0) + 1;
+    counts.set(name, count);
+    return count;
   };
 }
 
