@@ -15,6 +15,7 @@ import { createApp } from "./app.ts";
 import { credentialOf } from "./claude/credential.ts";
 import { startDriver } from "./claude/driver.ts";
 import { locateCli } from "./claude/locate.ts";
+import { measureMemory } from "./claude/process-memory.ts";
 import { sweep } from "./claude/run-folder.ts";
 import type { Config } from "./config.ts";
 import { openDataFolder, type DataFolder } from "./data-folder.ts";
@@ -87,6 +88,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
       limits: config.limits,
       registry,
       freeMemory: () => process.availableMemory(),
+      measureMemory,
       start: async (agent, session, isAnew) =>
         startDriver({
           origin: isAnew ? { kind: "new" } : await originOf(session, { store, places }),
