@@ -114,6 +114,7 @@ export function buildCommand(input: CommandInput): Command {
     ...fileFlag("mcp-config", "mcp.json", json(agent.mcp_servers && { mcpServers: agent.mcp_servers })),
     ...fileFlag("append-system-prompt-file", "instructions.md", agent.instructions),
     ...fileFlag("agents", "subagents.json", json(agent.subagents)),
+    ...fileFlag("settings", "settings.json", json(agent.hooks && { hooks: agent.hooks })),
     ...flag("model", agent.model),
     ...flag("fallback-model", agent.fallback_model),
     ...flag("max-turns", agent.max_model_turns),

@@ -70,7 +70,8 @@ export function createRates({ rates, trusted_proxies: proxies }: Pick<Limits, "r
     token: (c, caller) => tokens(c, subjectsOf(c, caller)),
     stream(c, caller) {
       const outgoing = c.env?.outgoing;
-      if (outgoing) outgoing.once("close", openStreams(subjectsOf(c, caller)));
+      // Whoever has gone already will not say so again: its place would be taken for good.
+      if (outgoing && !outgoing.destroyed) outgoing.once("close", openStreams(subjectsOf(c, caller)));
     },
   };
 }

@@ -79,6 +79,10 @@ export function prepareStatements(database: DatabaseSync) {
     turnsOfSession: prepare(
       turnsFrom("turns t JOIN sessions s USING (session)", `t.session = :session AND ${visible}`),
     ),
+    lastFailedTurn: prepare(
+      `SELECT ${turnColumns} FROM turn_usage u JOIN turns t USING (turn) JOIN sessions s USING (session)
+       WHERE u.agent = :agent AND u.state = 'failed' AND ${visible} ORDER BY u.ended_at DESC, t.turn DESC LIMIT 1`,
+    ),
     turnsOfUser: prepare(turnsFrom("sessions s CROSS JOIN turns t USING (session)", visibleToUser)),
     unfinishedTurns: prepare(
       `SELECT ${turnColumns} FROM turns t JOIN sessions s USING (session)

@@ -1,9 +1,10 @@
 // The store on `node:sqlite`: one file, WAL, one writer. A commit survives a killed process; a lost machine may lose the newest
 // ones (synchronous = NORMAL), which readers are told by `gap`.
-import { closeSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { SetupError } from "../protocol/errors.ts";
 import type { Store } from "./port.ts";
+import { createAgentRows } from "./sqlite-agents.ts";
 import { createApprovalRows } from "./sqlite-approvals.ts";
 import { createAttachments } from "./sqlite-attachments.ts";
 import { createCommit } from "./sqlite-commit.ts";
@@ -27,13 +28,15 @@ export function openSqliteStore(path: string): Store {
   const { note, ...approvals } = createApprovalRows(database);
   const attachments = createAttachments(database);
   const usage = createUsage(database);
+  const agents = createAgentRows(database);
   return {
-    commit: createCommit(database, sql, { sessions: { write }, approvals: { note }, attachments, usage }),
+    commit: createCommit(database, sql, { sessions: { write }, approvals: { note }, attachments, usage, agents }),
     ...createReads(sql),
     ...sessions,
     ...approvals,
     ...attachments.reads,
     ...usage.reads,
+    ...agents.reads,
     ...createKeys(database),
     async dropExpired(now) {
       sql.dropIdempotencyKeys.run({ before: now - idempotencyMs });
@@ -61,22 +64,45 @@ function openDatabase(path: string): { database: DatabaseSync; sql: Statements }
     return { database, sql };
   } catch (error) {
     database?.close();
-    if (error instanceof SetupError) throw error;
-    const reason = error instanceof Error ? error.message : "unknown error";
-    throw new SetupError(
-      "database_damaged",
-      `The database ${path} cannot be read (${reason}).`,
-      "Put a backup of it back, or move it away to start anew.",
-    );
+    throw damaged(path, error);
   }
 }
 
-/** Everybody's conversations are in it, and the folder may be one that others may read. SQLite gives its other files the same mode. */
+/**
+ * Before SQLite makes the file, for everybody to read; it gives those beside it the same mode. One that is there is not opened: closing it
+ * would take this process's locks on it away (POSIX).
+ */
 function makePrivate(path: string): void {
-  if (path !== ":memory:") closeSync(openSync(path, "a", 0o600));
+  if (path !== ":memory:" && !existsSync(path)) closeSync(openSync(path, "a", 0o600));
 }
 
-function migrate(database: DatabaseSync, path: string): void {
+/** Looks at a file that is there, and changes nothing. Throws the `SetupError` with which it could not be opened. */
+export function checkSqliteFile(path: string): void {
+  let database: DatabaseSync | undefined;
+  try {
+    database = new DatabaseSync(path, { readOnly: true });
+    checkVersion(database, path);
+    const { quick_check: found } = database.prepare("PRAGMA quick_check(1)").get() as { quick_check: string };
+    if (found !== "ok") throw new Error(found);
+  } catch (error) {
+    throw damaged(path, error);
+  } finally {
+    database?.close();
+  }
+}
+
+function damaged(path: string, error: unknown): SetupError {
+  if (error instanceof SetupError) return error;
+  const reason = error instanceof Error ? error.message : "unknown error";
+  return new SetupError(
+    "database_damaged",
+    `The database ${path} cannot be read (${reason}).`,
+    "Put a backup of it back, or move it away to start anew.",
+  );
+}
+
+/** How many migrations the database has seen. */
+function checkVersion(database: DatabaseSync, path: string): number {
   const { user_version: seen } = database.prepare("PRAGMA user_version").get() as { user_version: number };
   if (seen > migrations.length)
     throw new SetupError(
@@ -84,6 +110,11 @@ function migrate(database: DatabaseSync, path: string): void {
       `The database ${path} was written by a newer Sluice (schema ${seen}, this one knows ${migrations.length}).`,
       "Use that version of Sluice, or another data folder.",
     );
+  return seen;
+}
+
+function migrate(database: DatabaseSync, path: string): void {
+  const seen = checkVersion(database, path);
   for (let version = seen; version < migrations.length; version++)
     database.exec(`BEGIN IMMEDIATE; ${migrations[version]!} PRAGMA user_version = ${version + 1}; COMMIT`);
 }

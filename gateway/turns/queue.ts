@@ -11,8 +11,8 @@ export interface Waiting {
 
 export interface Caps {
   readonly running: number;
-  /** By agent; no entry means no cap of its own. */
-  readonly runningOfAgent: ReadonlyMap<string, number>;
+  /** An agent's own, as it is now; Infinity for none. */
+  readonly runningOfAgent: (agent: string) => number;
 }
 
 export interface Queue {
@@ -26,6 +26,8 @@ export interface Queue {
   start(isReady: (turn: string) => boolean): Waiting | undefined;
   /** A running turn has ended. */
   finish(turn: string): void;
+  /** Those that wait in their order. */
+  ofAgent(agent: string): { readonly running: Waiting[]; readonly waiting: Waiting[] };
   /** The turn of the session that runs. */
   running(session: string): Waiting | undefined;
   readonly runningCount: number;
@@ -39,8 +41,7 @@ export function createQueue(caps: Caps): Queue {
 
   function hasRoom(agent: string): boolean {
     if (running.size >= caps.running) return false;
-    const cap = caps.runningOfAgent.get(agent);
-    return cap === undefined || countOf(running.values(), (entry) => entry.agent === agent) < cap;
+    return countOf(running.values(), (entry) => entry.agent === agent) < caps.runningOfAgent(agent);
   }
 
   return {
@@ -72,6 +73,10 @@ export function createQueue(caps: Caps): Queue {
     },
     finish(turn) {
       for (const [session, entry] of running) if (entry.turn === turn) running.delete(session);
+    },
+    ofAgent(agent) {
+      const isIts = (entry: Waiting) => entry.agent === agent;
+      return { running: [...running.values()].filter(isIts), waiting: waiting.filter(isIts) };
     },
     running: (session) => running.get(session),
     get runningCount() {

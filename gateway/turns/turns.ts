@@ -6,11 +6,10 @@ import { failure, turnFailed } from "../claude/outcome.ts";
 import type { EventLog } from "../log/event-log.ts";
 import { keepAttachments } from "../log/prompt-attachments.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
-import { gatewayCaller, ownerBy, type Caller } from "../protocol/callers.ts";
+import { gatewayCaller, ownerBy, type Caller, type Owner } from "../protocol/callers.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { TurnEvent } from "../protocol/events.ts";
 import type { Limits } from "../protocol/limits.ts";
-import type { CreateTurn } from "../protocol/requests.ts";
 import {
   terminalState,
   type IdempotencyKey,
@@ -20,8 +19,10 @@ import {
   type TurnRow,
   type Write,
 } from "../store/port.ts";
+import { createAgentWork, type Work } from "./agent-work.ts";
 import { createApprovals, type Approvals } from "./approvals.ts";
-import { admit, callerName, checkPlace, retryAfterS, type Admission } from "./admission.ts";
+import { admit, callerName, checkPlace, retryAfterS, type Admission, type TurnRequest } from "./admission.ts";
+import { createClosing, noSession } from "./closing.ts";
 import { createDiagnostics } from "./diagnostics.ts";
 import { hasEnded, stateChange } from "./machine.ts";
 import { createOnce } from "./once.ts";
@@ -30,6 +31,7 @@ import { createQueue, type Waiting } from "./queue.ts";
 import { createRateLimits } from "./rate-limits.ts";
 import { agentNow, recoverTurns } from "./recovery.ts";
 import { runTurn, type RunningTurn } from "./runner.ts";
+import { createStandingSessions } from "./standing-sessions.ts";
 import { createTurnIds } from "./turn-id.ts";
 
 /** A turn as requests see it. `position` is null once it runs. */
@@ -37,7 +39,7 @@ export type TurnView = TurnRow & { readonly position: number | null };
 
 export interface Turns {
   /** Takes a prompt. Throws a `GatewayError` where it is refused; then nothing has been stored. */
-  create(caller: Caller, request: CreateTurn, idempotencyKey?: string): Promise<TurnView>;
+  create(caller: Caller, request: TurnRequest, idempotencyKey?: string): Promise<TurnView>;
   /** Throws `not_found`. */
   get(caller: Caller, turn: string): Promise<TurnView>;
   list(caller: Caller, filter: TurnFilter): Promise<TurnView[]>;
@@ -48,6 +50,10 @@ export interface Turns {
    * there are no new ones. Throws `not_found` where somebody else is just doing that.
    */
   closeSession(caller: Caller, session: string): Promise<() => void>;
+  /** The same for an agent. The caller must see all its turns. */
+  closeAgent(caller: Caller, agent: string): Promise<() => void>;
+  /** What an agent has to do now. */
+  workOf(agent: AgentConfig): Work;
   /** Events of a process, in order; for the pool. */
   onEvents(session: string, events: readonly TurnEvent[]): void;
   /** Sees to what an earlier gateway left. Call once, before anything else. */
@@ -81,9 +87,17 @@ export interface TurnsDeps {
 const lastWordsMs = 8000;
 
 /** A request whose turn has been made. */
-interface Enqueued extends CreateTurn {
+interface Enqueued extends TurnRequest {
   readonly attachments: readonly Write[];
   readonly idempotency: IdempotencyKey | undefined;
+}
+
+interface OpenTurn {
+  readonly turn: NewTurn;
+  readonly owner: Owner;
+  readonly agentName: string;
+  /** The one that it runs with, once it does. */
+  agent?: AgentConfig;
 }
 
 export function createTurns(deps: TurnsDeps): Turns {
@@ -103,21 +117,20 @@ export function createTurns(deps: TurnsDeps): Turns {
   const queue = createQueue({
     running: Math.min(limits.running_turns, limits.processes),
     // A turn without a process of its own would only wait in another place.
-    runningOfAgent: new Map(
-      registry.agents.map(({ name, running_turns = Infinity, processes = Infinity }) => [
-        name,
-        Math.min(running_turns, processes),
-      ]),
-    ),
+    runningOfAgent: (agent) => {
+      const { running_turns = Infinity, processes = Infinity } =
+        registry.agents.find(({ name }) => name === agent) ?? {};
+      return Math.min(running_turns, processes);
+    },
   });
-  /** Everything that waits or runs, as it was made. */
-  const turns = new Map<string, { turn: NewTurn; agent: AgentConfig }>();
+  registry.onChange(dispatch);
+  /** Everything that waits or runs. */
+  const turns = new Map<string, OpenTurn>();
   const running = new Map<string, RunningTurn>();
   const lastPositions = new Map<string, number>();
   /** Turns that are stored; the others in the queue are about to be, and must not start before. */
   const stored = new Set<string>();
-  /** Sessions that are being removed. */
-  const closed = new Set<string>();
+  const closing = createClosing({ endTurns });
   let isDraining = false;
   /** What an earlier gateway left is not in the queue before: who asks for something meanwhile waits, or would overtake it. */
   let recovery = Promise.resolve();
@@ -125,16 +138,27 @@ export function createTurns(deps: TurnsDeps): Turns {
   const rateLimits = createRateLimits({ store, now, credentialOf });
   const diagnostics = createDiagnostics();
   const approvals = createApprovals({ store, log, now });
+  const ownerOf = (turn: string) => turns.get(turn)?.owner;
+  const work = createAgentWork({ queue, approvals, rateLimits, ownerOf, now });
   const makeOnce = createOnce({ store, now, make, find: get });
+  const standingSessions = createStandingSessions(store);
 
-  async function create(caller: Caller, request: CreateTurn, idempotencyKey?: string): Promise<TurnView> {
+  async function create(caller: Caller, request: TurnRequest, idempotencyKey?: string): Promise<TurnView> {
     await recovery;
     if (isDraining)
       throw new GatewayError("shutting_down", "The gateway is shutting down.", { retry_after_s: retryAfterS });
     return idempotencyKey === undefined ? make(caller, request) : makeOnce(caller, request, idempotencyKey);
   }
 
-  async function make(caller: Caller, request: CreateTurn, idempotency?: IdempotencyKey): Promise<TurnView> {
+  async function make(caller: Caller, request: TurnRequest, idempotency?: IdempotencyKey): Promise<TurnView> {
+    if (!request.standing) return makeIn(caller, request, idempotency);
+    const agent = registry.find(request.agent, caller.agents).name;
+    return standingSessions.enter(caller, agent, request.standing.reset, (session) =>
+      makeIn(caller, { ...request, session }, idempotency),
+    );
+  }
+
+  async function makeIn(caller: Caller, request: TurnRequest, idempotency?: IdempotencyKey): Promise<TurnView> {
     const keep = () =>
       keepAttachments(request.prompt, {
         store,
@@ -160,7 +184,7 @@ export function createTurns(deps: TurnsDeps): Turns {
       },
       queuedAt: now(),
     };
-    if (closed.has(turn.session)) throw noSession(turn.session);
+    closing.check(turn.session, admission.agent.name);
     const attachments = kept.writes(turn.session);
     try {
       await enqueue(turn, admission, { ...request, attachments, idempotency });
@@ -175,18 +199,19 @@ export function createTurns(deps: TurnsDeps): Turns {
   async function enqueue(
     turn: NewTurn,
     { agent, owner, session: known }: Admission,
-    { on_busy, context, metadata, attachments, idempotency }: Enqueued,
+    { on_busy, context, metadata, attachments, idempotency, standing }: Enqueued,
   ): Promise<void> {
     const { session, by, queuedAt: createdAt } = turn;
     const prompt = [...turn.prompt];
     const id = turn.turn;
-    turns.set(id, { turn, agent });
+    turns.set(id, { turn, owner, agentName: agent.name });
     // In the queue before it is stored: the next request must see the place taken.
     const place = on_busy === "interrupt" ? "first_of_session" : "last";
     queue.add({ turn: id, session, agent: agent.name, caller: callerName(owner) }, place);
     const position = queue.positions().get(id) ?? 1;
     lastPositions.set(id, position);
     const before: Write[] = [{ kind: "turn", turn, idempotency }, ...attachments];
+    if (!known && standing) before.unshift({ kind: "standing_session", session });
     if (!known) before.unshift({ kind: "session", session: { session, agent: agent.name, owner, createdAt } });
     const queued = {
       type: "turn_queued",
@@ -219,8 +244,15 @@ export function createTurns(deps: TurnsDeps): Turns {
   }
 
   function start(entry: Waiting): void {
-    const { turn, agent } = turns.get(entry.turn)!;
-    const run = runTurn(turn, agent, { pool, log, store, rateLimits, diagnostics, now, onAnswer, onBug, approvals });
+    const known = turns.get(entry.turn)!;
+    const { turn } = known;
+    // As it is now: it may have been changed since the prompt came.
+    const agent = agentNow({ agent: entry.agent, options: turn.options }, registry);
+    if (typeof agent !== "string") known.agent = agent;
+    const run =
+      typeof agent === "string"
+        ? refuse(turn, agent)
+        : runTurn(turn, agent, { pool, log, store, rateLimits, diagnostics, now, onAnswer, onBug, approvals });
     running.set(entry.turn, run);
     lastPositions.delete(entry.turn);
     void run.ended.then(() => {
@@ -229,6 +261,16 @@ export function createTurns(deps: TurnsDeps): Turns {
       queue.finish(entry.turn);
       dispatch();
     });
+  }
+
+  /** A turn that cannot run any more. */
+  function refuse(turn: NewTurn, why: string): RunningTurn {
+    const ending = turnFailed(failure("internal", why), "");
+    const ended = log.append({ session: turn.session, events: [{ turn: turn.turn, ...ending }] }).then(
+      () => {},
+      (error: unknown) => onBug(error, turn.turn),
+    );
+    return { turn, ended, cancel: () => {} };
   }
 
   function forget(turn: string): void {
@@ -279,23 +321,15 @@ export function createTurns(deps: TurnsDeps): Turns {
     return get(caller, id);
   }
 
-  async function closeSession(caller: Caller, session: string): Promise<() => void> {
-    if (closed.has(session)) throw noSession(session);
-    closed.add(session);
-    const reopen = () => void closed.delete(session);
-    try {
-      await recovery;
-      // What was taken just before is stored first: an unstored turn cannot be cancelled.
-      await log.commit([]);
-      const waiting = [...turns.values()].filter(({ turn }) => turn.session === session && !running.has(turn.turn));
-      for (const { turn } of waiting) await cancel(caller, turn.turn);
-      const current = queue.running(session);
-      if (current) await cancel(caller, current.turn);
-      return reopen;
-    } catch (error) {
-      reopen();
-      throw error;
-    }
+  /** Those that wait first, or they would start. */
+  async function endTurns(caller: Caller, isIts: (turn: { session: string; agent: string }) => boolean): Promise<void> {
+    await recovery;
+    // What was taken just before is stored first: an unstored turn cannot be cancelled.
+    await log.commit([]);
+    const its = [...turns.values()].filter(({ turn, agentName }) => isIts({ session: turn.session, agent: agentName }));
+    const ids = its.map(({ turn }) => turn.turn);
+    for (const id of ids.filter((one) => !running.has(one))) await cancel(caller, id);
+    for (const id of ids) await cancel(caller, id);
   }
 
   function onEvents(session: string, events: readonly TurnEvent[]): void {
@@ -308,20 +342,17 @@ export function createTurns(deps: TurnsDeps): Turns {
       return [{ kind: "turn", turn }, stateChange(event.turn, "queued", "running", now())];
     });
     const agent = turns.get(queue.running(session)?.turn ?? "")?.agent;
-    if (agent) before.push(...rateLimits.note(agent, events));
+    if (agent) {
+      before.push(...rateLimits.note(agent, events));
+      work.note(agent, events);
+    }
     log.append({ session, events, before }).catch((error: unknown) => onBug(error, events[0]?.turn ?? ""));
   }
 
   async function recover(): Promise<void> {
     await rateLimits.load();
     for (const row of await recoverTurns(store, log)) {
-      const agent = agentNow(row, registry);
-      if (typeof agent === "string") {
-        const ending = turnFailed(failure("internal", agent), "");
-        await log.append({ session: row.session, events: [{ turn: row.turn, ...ending }] });
-        continue;
-      }
-      turns.set(row.turn, { turn: row, agent });
+      turns.set(row.turn, { turn: row, owner: row.owner, agentName: row.agent });
       stored.add(row.turn);
       queue.add({ turn: row.turn, session: row.session, agent: row.agent, caller: callerName(row.owner) }, "last");
     }
@@ -347,7 +378,9 @@ export function createTurns(deps: TurnsDeps): Turns {
       return (await store.turns(caller, filter)).map((row) => view(row, positions));
     },
     cancel,
-    closeSession,
+    closeSession: closing.session,
+    closeAgent: closing.agent,
+    workOf: work.of,
     onEvents,
     recover: () => (recovery = recover()),
     drain,
@@ -359,8 +392,4 @@ export function createTurns(deps: TurnsDeps): Turns {
       return queue.length;
     },
   };
-}
-
-function noSession(session: string): GatewayError {
-  return new GatewayError("not_found", `There is no session "${session}".`, { field: "session" });
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -9,6 +9,7 @@ import { SetupError } from "../../gateway/protocol/errors.ts";
 import { StoreFull } from "../../gateway/store/port.ts";
 import { openSqliteStore } from "../../gateway/store/sqlite.ts";
 import { alice, eventsWrite, newEvent, newTurn, notice, sessionWrite } from "../support/log-drafts.ts";
+import { agentsContract } from "./agents-contract.ts";
 import { approvalsContract } from "./approvals-contract.ts";
 import { storeContract } from "./store-contract.ts";
 
@@ -22,6 +23,7 @@ describe("the SQLite store", () => {
   };
   storeContract(makePlace);
   approvalsContract(makePlace);
+  agentsContract(makePlace);
 });
 
 describe("its file", () => {
@@ -43,6 +45,16 @@ describe("its file", () => {
       throw error;
     }
   }
+
+  test("[A8] is for its owner alone, with those beside it, in whatever folder", async () => {
+    chmodSync(folder, 0o755);
+    const store = openSqliteStore(file);
+    await store.commit([sessionWrite("a")]);
+    const files = readdirSync(folder);
+    expect(files.length).toBeGreaterThan(1);
+    expect(files.filter((name) => (statSync(join(folder, name)).mode & 0o077) !== 0)).toEqual([]);
+    await store.close();
+  });
 
   test("that is no database is refused as damaged, and left as it was", () => {
     writeFileSync(file, "this is no database, but it is long enough to be read as one".repeat(100));

@@ -81,7 +81,7 @@ export function usageContract(makePlace: () => Promise<StorePlace>): void {
     });
 
     test("a removed session takes what its owner had sent ahead for it, and nothing else", async () => {
-      const [its, shared, others, unused] = ["its", "shared", "others", "unused"].map(attachmentOf) as Attachment[];
+      const [its, shared, others, unused] = ["its", "shared", "others", "unused"].map(attachmentOf);
       const [session, second] = [await makeSession(), await makeSession()];
       for (const attachment of [its!, shared!, others!, unused!]) await upload(attachment, alice);
       await upload(others!, bob);

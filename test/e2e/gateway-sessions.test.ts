@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { findSessionFile, removeSessionFiles } from "../../gateway/claude/session-file.ts";
 import { listProcesses } from "../../gateway/claude/process-table.ts";
 import { jsonBody, newFolder, openGateway, type OwnGateway, type Turn } from "../support/gateway.ts";
+import { lacksCurl } from "../support/programs.ts";
 import { openReader, readAll } from "../support/reader.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
 import { until } from "../support/wait.ts";
@@ -396,7 +397,7 @@ test("[L5] events that an age limit removed are a gap, a turn without any still 
   }
 });
 
-test("the README's lines make, warm, ask, find, rename, branch and remove a session", async () => {
+test.skipIf(lacksCurl)("the README's lines make, warm, ask, find, rename, branch and remove a session", async () => {
   const own = await openGateway(scene, { openCaller: { key: "demo", user: null, reach: "all" } });
   try {
     const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");

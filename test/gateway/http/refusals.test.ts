@@ -66,6 +66,16 @@ describe("a body that is wrong", () => {
     expect(await scene.turns.list({ key: "x", user: null, reach: "all" }, { limit: 1 })).toEqual([]);
   });
 
+  test.each<[unknown, string]>([
+    [{}, "prompt: is missing"],
+    [{ prompt: 5 }, "prompt: must be a text, or a list of content blocks"],
+    [{ prompt: [{ type: "text" }] }, "prompt.0.text: is missing"],
+    [{ prompt: "a\u0000b" }, "prompt: must not contain the NUL character (U+0000): the CLI cannot take it"],
+  ])("%j is told what is wrong with it", async (body, detail) => {
+    const scene = await open();
+    expect((await problemOf(await scene.request("/api/turns", post(body)))).detail).toBe(detail);
+  });
+
   test("no JSON is 400, another content type 415, too much 413", async () => {
     const scene = await open({ limits: { body_bytes: 1000, prompt_bytes: 500 } });
     const codeOf = async (request: AppRequest) => (await problemOf(await scene.request("/api/turns", request))).code;

@@ -23,7 +23,7 @@ describe("the queue", () => {
         fc.integer({ min: 1, max: 4 }),
         fc.integer({ min: 1, max: 3 }),
         (acts, all, ofX) => {
-          const queue = createQueue({ running: all, runningOfAgent: new Map([["x", ofX]]) });
+          const queue = createQueue({ running: all, runningOfAgent: (agent) => (agent === "x" ? ofX : Infinity) });
           let waiting: Waiting[] = [];
           let running: Waiting[] = [];
           let made = 0;
@@ -78,7 +78,7 @@ describe("the queue", () => {
   });
 
   test("[T2] what is not stored yet does not start, and nothing of its session overtakes it", () => {
-    const queue = createQueue({ running: 5, runningOfAgent: new Map() });
+    const queue = createQueue({ running: 5, runningOfAgent: () => Infinity });
     queue.add(entry("a", "s"), "last");
     queue.add(entry("b", "s"), "last");
     queue.add(entry("c", "other"), "last");
@@ -88,7 +88,7 @@ describe("the queue", () => {
   });
 
   test("[T6] position 1 is next: behind its session's running turn, or first of all that wait where there is no room", () => {
-    const queue = createQueue({ running: 1, runningOfAgent: new Map() });
+    const queue = createQueue({ running: 1, runningOfAgent: () => Infinity });
     for (const [turn, session] of [
       ["a", "s"],
       ["b", "s"],
@@ -98,7 +98,7 @@ describe("the queue", () => {
       queue.add(entry(turn, session), "last");
     queue.start(always);
     expect(Object.fromEntries(queue.positions())).toEqual({ b: 1, c: 2, d: 3 });
-    const wide = createQueue({ running: 9, runningOfAgent: new Map() });
+    const wide = createQueue({ running: 9, runningOfAgent: () => Infinity });
     for (const [turn, session] of [
       ["a", "s"],
       ["b", "s"],
@@ -111,7 +111,7 @@ describe("the queue", () => {
   });
 
   test("[T6] count tells how many of a caller or agent wait, running ones not among them", () => {
-    const queue = createQueue({ running: 1, runningOfAgent: new Map() });
+    const queue = createQueue({ running: 1, runningOfAgent: () => Infinity });
     for (const turn of ["a", "b", "c"]) queue.add(entry(turn), "last");
     queue.start(always);
     expect(queue.count(({ caller }) => caller === "me")).toBe(2);
