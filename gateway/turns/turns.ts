@@ -101,14 +101,11 @@ export function createTurns(deps: TurnsDeps): Turns {
     onBug,
   } = deps;
   const queue = createQueue({
-    running: Math.min(limits.running_turns, limits.processes),
+    running: limits.running_turns,
     // A turn without a process of its own would only wait in another place.
-    runningOfAgent: new Map(
-      registry.agents.map(({ name, running_turns = Infinity, processes = Infinity }) => [
-        name,
-        Math.min(running_turns, processes),
-      ]),
-    ),
+    processes: limits.processes,
+    runningOfAgent: new Map(registry.agents.map(({ name, running_turns = Infinity }) => [name, running_turns])),
+    processesOfAgent: new Map(registry.agents.map(({ name, processes = Infinity }) => [name, processes])),
   });
   /** Everything that waits or runs, as it was made. */
   const turns = new Map<string, { turn: NewTurn; agent: AgentConfig }>();
