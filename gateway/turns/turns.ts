@@ -6,7 +6,7 @@ import { failure, turnFailed } from "../claude/outcome.ts";
 import type { EventLog } from "../log/event-log.ts";
 import { keepAttachments } from "../log/prompt-attachments.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
-import { gatewayCaller, ownerBy, type Caller } from "../protocol/callers.ts";
+import { callerBy, gatewayCaller, type Caller } from "../protocol/callers.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { TurnEvent } from "../protocol/events.ts";
 import type { Limits } from "../protocol/limits.ts";
@@ -17,6 +17,7 @@ import {
   type NewTurn,
   type Store,
   type TurnFilter,
+  type ApprovalRow,
   type TurnRow,
   type Write,
 } from "../store/port.ts";
@@ -30,6 +31,7 @@ import { createQueue, type Waiting } from "./queue.ts";
 import { createRateLimits } from "./rate-limits.ts";
 import { agentNow, recoverTurns } from "./recovery.ts";
 import { runTurn, type RunningTurn } from "./runner.ts";
+import { createSupervision, type LiveTurn, type WaitOptions } from "./supervision.ts";
 import { createTurnIds } from "./turn-id.ts";
 
 /** A turn as requests see it. `position` is null once it runs. */
@@ -41,6 +43,11 @@ export interface Turns {
   /** Throws `not_found`. */
   get(caller: Caller, turn: string): Promise<TurnView>;
   list(caller: Caller, filter: TurnFilter): Promise<TurnView[]>;
+  /**
+   * The turn with its open approvals: now, or once it has ended or asks something new, or when the wait is over. A caller that is a turn
+   * itself counts as none that runs meanwhile. Throws `not_found`, and `conflict` where it would wait for itself.
+   */
+  follow(caller: Caller, turn: string, wait: WaitOptions): Promise<{ turn: TurnView; approvals: ApprovalRow[] }>;
   /** Ends a turn; resolves with it once its terminal event is stored. A finished one is left as it is. */
   cancel(caller: Caller, turn: string): Promise<TurnView>;
   /**
@@ -48,6 +55,8 @@ export interface Turns {
    * there are no new ones. Throws `not_found` where somebody else is just doing that.
    */
   closeSession(caller: Caller, session: string): Promise<() => void>;
+  /** The turn of the session that runs. */
+  running(session: string): string | undefined;
   /** Events of a process, in order; for the pool. */
   onEvents(session: string, events: readonly TurnEvent[]): void;
   /** Sees to what an earlier gateway left. Call once, before anything else. */
@@ -82,6 +91,7 @@ const lastWordsMs = 8000;
 
 /** A request whose turn has been made. */
 interface Enqueued extends CreateTurn {
+  readonly levels: number;
   readonly attachments: readonly Write[];
   readonly idempotency: IdempotencyKey | undefined;
 }
@@ -108,7 +118,7 @@ export function createTurns(deps: TurnsDeps): Turns {
     processesOfAgent: new Map(registry.agents.map(({ name, processes = Infinity }) => [name, processes])),
   });
   /** Everything that waits or runs, as it was made. */
-  const turns = new Map<string, { turn: NewTurn; agent: AgentConfig }>();
+  const turns = new Map<string, LiveTurn>();
   const running = new Map<string, RunningTurn>();
   const lastPositions = new Map<string, number>();
   /** Turns that are stored; the others in the queue are about to be, and must not start before. */
@@ -123,6 +133,16 @@ export function createTurns(deps: TurnsDeps): Turns {
   const diagnostics = createDiagnostics();
   const approvals = createApprovals({ store, log, now });
   const makeOnce = createOnce({ store, now, make, find: get });
+  const supervision = createSupervision({
+    store,
+    log,
+    queue,
+    limits,
+    agents: () => registry.agents,
+    find: (turn) => turns.get(turn),
+    all: () => turns.values(),
+    cancel,
+  });
 
   async function create(caller: Caller, request: CreateTurn, idempotencyKey?: string): Promise<TurnView> {
     await recovery;
@@ -140,11 +160,14 @@ export function createTurns(deps: TurnsDeps): Turns {
     });
     const admissionDeps = { store, registry, queue, limits, rateLimits, freeMemory, now };
     const admission = await admit(caller, request, admissionDeps);
+    await supervision.check(caller, admission.agent);
+    const levels = await supervision.levels(callerBy(caller), admission.agent);
     checkPlace(admission, request, admissionDeps);
+    supervision.checkCount(caller);
     const turn: NewTurn = {
       turn: newTurnId(),
       session: admission.session?.session ?? pool.newSession(admission.agent),
-      by: ownerBy({ key: caller.key, user: caller.user }),
+      by: callerBy(caller),
       prompt: kept.prompt,
       options: {
         context: request.context,
@@ -157,22 +180,22 @@ export function createTurns(deps: TurnsDeps): Turns {
     };
     if (closed.has(turn.session)) throw noSession(turn.session);
     const attachments = kept.writes(turn.session);
-    await enqueue(turn, admission, { ...request, attachments, idempotency });
+    await enqueue(turn, admission, { ...request, levels, attachments, idempotency });
     return get(gatewayCaller, turn.turn);
   }
 
   async function enqueue(
     turn: NewTurn,
     { agent, owner, session: known }: Admission,
-    { on_busy, context, metadata, attachments, idempotency }: Enqueued,
+    { on_busy, context, metadata, levels, attachments, idempotency }: Enqueued,
   ): Promise<void> {
     const { session, by, queuedAt: createdAt } = turn;
     const prompt = [...turn.prompt];
     const id = turn.turn;
-    turns.set(id, { turn, agent });
+    turns.set(id, { turn, agent, levels });
     // In the queue before it is stored: the next request must see the place taken.
     const place = on_busy === "interrupt" ? "first_of_session" : "last";
-    queue.add({ turn: id, session, agent: agent.name, caller: callerName(owner) }, place);
+    queue.add({ turn: id, session, agent: agent.name, caller: callerName(owner), levels }, place);
     const position = queue.positions().get(id) ?? 1;
     lastPositions.set(id, position);
     const before: Write[] = [{ kind: "turn", turn, idempotency }, ...attachments];
@@ -217,6 +240,7 @@ export function createTurns(deps: TurnsDeps): Turns {
       forget(entry.turn);
       queue.finish(entry.turn);
       dispatch();
+      supervision.ended(entry.turn).catch((error: unknown) => onBug(error, entry.turn));
     });
   }
 
@@ -251,7 +275,7 @@ export function createTurns(deps: TurnsDeps): Turns {
     await recovery;
     const row = await get(caller, id);
     if (hasEnded(row.state)) return row;
-    const by = ownerBy({ key: caller.key, user: caller.user });
+    const by = callerBy(caller);
     const run = running.get(id);
     if (run) {
       run.cancel(by);
@@ -310,9 +334,11 @@ export function createTurns(deps: TurnsDeps): Turns {
         await log.append({ session: row.session, events: [{ turn: row.turn, ...ending }] });
         continue;
       }
-      turns.set(row.turn, { turn: row, agent });
+      const levels = await supervision.levels(row.by, agent);
+      turns.set(row.turn, { turn: row, agent, levels });
       stored.add(row.turn);
-      queue.add({ turn: row.turn, session: row.session, agent: row.agent, caller: callerName(row.owner) }, "last");
+      const { turn, session } = row;
+      queue.add({ turn, session, agent: row.agent, caller: callerName(row.owner), levels }, "last");
     }
     dispatch();
   }
@@ -335,8 +361,13 @@ export function createTurns(deps: TurnsDeps): Turns {
       const positions = queue.positions();
       return (await store.turns(caller, filter)).map((row) => view(row, positions));
     },
+    async follow(caller, id, wait) {
+      const approvals = await supervision.wait(caller, await get(caller, id), wait);
+      return { turn: await get(caller, id), approvals };
+    },
     cancel,
     closeSession,
+    running: (session) => queue.running(session)?.turn,
     onEvents,
     recover: () => (recovery = recover()),
     drain,
