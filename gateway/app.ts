@@ -2,6 +2,8 @@
 import { randomUUID } from "node:crypto";
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
+import type { Registry } from "./agents/registry.ts";
+import { mountAgents } from "./http/agents.ts";
 import { createAuth } from "./http/auth/authenticate.ts";
 import type { KeyRing } from "./http/auth/key-ring.ts";
 import { checkRoutes, checkScope } from "./http/auth/route-scopes.ts";
@@ -23,7 +25,6 @@ import { mountTokens } from "./http/tokens.ts";
 import { mountTranscript } from "./http/transcript.ts";
 import { mountTurns } from "./http/turns.ts";
 import { mountUsage } from "./http/usage.ts";
-import type { AgentConfig } from "./protocol/agents.ts";
 import type { Caller } from "./protocol/callers.ts";
 import { GatewayError } from "./protocol/errors.ts";
 
@@ -31,7 +32,7 @@ export interface AppDeps extends Omit<RouteDeps, "tickets" | "isGood" | "rates">
   readonly keys: KeyRing;
   readonly signer: Signer;
   readonly links: SignInLinks;
-  readonly agents: readonly AgentConfig[];
+  readonly registry: Pick<Registry, "agents">;
   /** Lets every caller in as this one, without a key: only for the demo, on loopback. */
   readonly openCaller?: Caller | undefined;
   readonly now?: () => number;
@@ -74,6 +75,7 @@ export function createApp(options: AppDeps): Hono<Env> {
   mountSessions(app, deps);
   mountTranscript(app, deps);
   mountApprovals(app, deps);
+  mountAgents(app, deps);
   mountAttachments(app, deps);
   mountRatings(app, deps);
   mountDiagnostics(app, deps);

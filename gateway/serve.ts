@@ -8,6 +8,7 @@ import { createPool } from "./agents/pool.ts";
 import { originOf } from "./agents/session-origin.ts";
 import { createSnapshots } from "./agents/snapshots.ts";
 import { createRegistry } from "./agents/registry.ts";
+import { addStored } from "./agents/settings.ts";
 import { createApp } from "./app.ts";
 import { credentialOf } from "./claude/credential.ts";
 import { startDriver } from "./claude/driver.ts";
@@ -28,6 +29,7 @@ import { SetupError } from "./protocol/errors.ts";
 import type { Limits } from "./protocol/limits.ts";
 import type { Store } from "./store/port.ts";
 import { openSqliteStore } from "./store/sqlite.ts";
+import { createAgents } from "./turns/agents.ts";
 import { createTurnIds } from "./turns/turn-id.ts";
 import { createSessions } from "./turns/sessions.ts";
 import { createTurns, type Turns } from "./turns/turns.ts";
@@ -68,12 +70,16 @@ export async function startGateway(config: Config, { logger, version, openCaller
       onFailure: (session, error) => logger.warn({ session, err: error }, "no snapshot"),
     });
     const registry = createRegistry(config.agents);
+    addStored(registry, await store.agents(gatewayCaller), config, (agent, why) =>
+      logger.warn({ agent, why }, "an agent that was made by API is left out"),
+    );
+    const credential = (agent: AgentConfig) => credentialOf(agent, config.environment);
     const newTurnId = createTurnIds();
     let turns: Turns;
     let isShuttingDown = false;
     const pool = createPool({
       limits: config.limits,
-      agents: config.agents,
+      registry,
       start: async (agent, session, isAnew) =>
         startDriver({
           origin: isAnew ? { kind: "new" } : await originOf(session, { store, places }),
@@ -92,7 +98,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
     opened.defer(() => pool.close());
     const onBug = (error: unknown, id: string) => logger.error({ err: error, id }, "bug");
     turns = createTurns({
-      credentialOf: (agent) => credentialOf(agent, config.environment),
+      credentialOf: credential,
       onAnswer: snapshots.take,
       store,
       log,
@@ -113,9 +119,12 @@ export async function startGateway(config: Config, { logger, version, openCaller
     const signer = createSigner(join(data.path, "signing.json"), keys);
     const links = createSignInLinks();
     const sessions = createSessions({ store, log, turns, pool, registry, places, newTurnId });
+    const agents = createAgents({ store, log, registry, turns, pool, bounds: config, credentialOf: credential });
     const app = createApp({
-      sessions,
       ...config,
+      sessions,
+      agents,
+      registry,
       store,
       log,
       turns,

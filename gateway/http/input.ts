@@ -7,6 +7,11 @@ import type { Env } from "./env.ts";
 
 /** Reads a JSON body. Its size is limited before: see app.ts. */
 export async function readJson<Schema extends z.ZodType>(c: Context<Env>, schema: Schema): Promise<z.infer<Schema>> {
+  return validated(schema, await readAnyJson(c));
+}
+
+/** The same before it is held to a schema. */
+export async function readAnyJson(c: Context<Env>): Promise<unknown> {
   const type = c.req.header("content-type")?.split(";")[0]?.trim().toLowerCase();
   // Nothing else: a form of a foreign page can send text/plain without asking first.
   if (type !== "application/json")
@@ -23,7 +28,7 @@ export async function readJson<Schema extends z.ZodType>(c: Context<Env>, schema
   }
   if (!isWithinDepth(value, maxDepth))
     throw new GatewayError("invalid_request", `The body is nested more than ${maxDepth} deep.`);
-  return validated(schema, value);
+  return value;
 }
 
 /** Parsing takes any depth, writing JSON does not: what is kept as it came must not be deeper than the stack. */
@@ -46,7 +51,7 @@ export function pathId(c: Context<Env>, name: "turn" | "session" | "approval"): 
   return id.toLowerCase();
 }
 
-function validated<Schema extends z.ZodType>(schema: Schema, value: unknown): z.infer<Schema> {
+export function validated<Schema extends z.ZodType>(schema: Schema, value: unknown): z.infer<Schema> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = deepest(parsed.error.issues[0]!);

@@ -4,6 +4,7 @@ import { isTerminal } from "../formats/format.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { createTurn, listTurns } from "../protocol/requests.ts";
 import type { LogEvent } from "../store/port.ts";
+import type { TurnRequest } from "../turns/admission.ts";
 import type { TurnView } from "../turns/turns.ts";
 import { hasEnded } from "../turns/machine.ts";
 import { negotiate, streamFormat, type Rendering } from "./accept.ts";
@@ -14,7 +15,7 @@ import { absoluteUrl, eventsUrl, streamBasics, timeOf, type RouteDeps } from "./
 import { streamEvents } from "./stream.ts";
 
 export function mountTurns(app: Hono<Env>, deps: RouteDeps): void {
-  app.post("/api/turns", (c) => postTurn(c, deps));
+  app.post("/api/turns", (c) => postTurn(c, deps, () => readJson(c, createTurn)));
   app.get("/api/turns", (c) => getTurns(c, deps));
   app.get("/api/turns/:turn", (c) => getTurn(c, deps));
   app.get("/api/turns/:turn/events", (c) => getTurnEvents(c, deps));
@@ -24,12 +25,12 @@ export function mountTurns(app: Hono<Env>, deps: RouteDeps): void {
   });
 }
 
-async function postTurn(c: Context<Env>, deps: RouteDeps): Promise<Response> {
-  // All that can be refused is refused before the turn is made.
+/** Makes the turn that `read` gives, and answers in whatever way the request asks for. All that can be refused is refused before it is made. */
+export async function postTurn(c: Context<Env>, deps: RouteDeps, read: () => Promise<TurnRequest>): Promise<Response> {
   const rendering = negotiate(c, ["json", "sse", "ndjson", "text"], "json");
   const waitS = readWait(c);
   const idempotencyKey = readIdempotencyKey(c);
-  const request = await readJson(c, createTurn);
+  const request = await read();
   const caller = narrowed(c.get("caller"), request.user);
   if (rendering !== "json" || waitS !== undefined) deps.rates.stream(c, caller);
   await deps.rates.turn(c, caller);

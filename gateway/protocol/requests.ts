@@ -31,6 +31,15 @@ export const createTurn = z.strictObject({
 
 export type CreateTurn = z.infer<typeof createTurn>;
 
+/** `POST /api/agents/{name}/message`: for the caller's standing session; `reset` begins another one. */
+export const messageAgent = z.strictObject({ prompt, reset: z.boolean().default(false) });
+
+/** `DELETE /api/agents/{name}` */
+export const removeAgent = z.strictObject({
+  force: z.enum(["true", "false"]).default("false"),
+  user: userName.optional(),
+});
+
 /** `?limit=&cursor=` of a list. */
 const page = {
   limit: z.coerce.number().int().min(1).max(200).default(50),
@@ -122,7 +131,7 @@ const date = z.iso.date("must be a day such as 2026-01-31");
 
 /** `GET /api/usage`: days of UTC, both inclusive. */
 export const readUsage = z.strictObject({
-  by: z.enum(["day", "agent", "user"]).default("day"),
+  by: z.enum(["day", "agent", "user", "api_key_source"]).default("day"),
   since: date.optional(),
   until: date.optional(),
   user: userName.optional(),

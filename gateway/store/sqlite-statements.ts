@@ -70,6 +70,10 @@ export function prepareStatements(database: DatabaseSync) {
          AND (:before IS NULL OR t.turn < :before)
        ORDER BY t.turn DESC LIMIT :limit`,
     ),
+    lastFailedTurn: prepare(
+      `SELECT ${turnColumns} FROM turn_usage u JOIN turns t USING (turn) JOIN sessions s USING (session)
+       WHERE u.agent = :agent AND u.state = 'failed' AND ${visible} ORDER BY u.ended_at DESC, t.turn DESC LIMIT 1`,
+    ),
     unfinishedTurns: prepare(
       `SELECT ${turnColumns} FROM turns t JOIN sessions s USING (session)
        WHERE t.state IN ('queued', 'running', 'waiting') AND ${visible} ORDER BY t.turn`,

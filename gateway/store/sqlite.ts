@@ -3,6 +3,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { SetupError } from "../protocol/errors.ts";
 import type { Store } from "./port.ts";
+import { createAgentRows } from "./sqlite-agents.ts";
 import { createApprovalRows } from "./sqlite-approvals.ts";
 import { createAttachments } from "./sqlite-attachments.ts";
 import { createCommit } from "./sqlite-commit.ts";
@@ -26,14 +27,16 @@ export function openSqliteStore(path: string): Store {
   const { note, ...approvals } = createApprovalRows(database);
   const attachments = createAttachments(database);
   const usage = createUsage(database);
+  const agents = createAgentRows(database);
   attachments.dropUploads(Date.now() - uploadMs);
   return {
-    commit: createCommit(database, sql, { sessions: { write }, approvals: { note }, attachments, usage }),
+    commit: createCommit(database, sql, { sessions: { write }, approvals: { note }, attachments, usage, agents }),
     ...createReads(sql),
     ...sessions,
     ...approvals,
     ...attachments.reads,
     ...usage.reads,
+    ...agents.reads,
     ...createKeys(database),
     async close() {
       database.close();

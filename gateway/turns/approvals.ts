@@ -21,6 +21,8 @@ export interface Approvals {
   ask(agent: AgentConfig, session: string, question: ToolQuestion, signal: AbortSignal): Promise<Decision>;
   /** The first answer wins. Throws `not_found`, `conflict` (with `by`), `invalid_request` or `forbidden`. */
   answer(caller: Caller, approval: string, answer: AnswerApproval): Promise<ApprovalRow>;
+  /** Whether something of the turn waits for a person. */
+  isWaiting(turn: string): boolean;
   /** The turn is being cancelled: what is open of it is denied. Call it before the CLI is interrupted. */
   cancelTurn(turn: string, by: By): void;
   /** The turn is about to end: nothing stays open behind its terminal event. */
@@ -178,6 +180,7 @@ export function createApprovals({ store, log, now = Date.now, newId = randomUUID
   return {
     ask,
     answer,
+    isWaiting,
     cancelTurn(turn, by) {
       const canceller: By = "gateway" in by ? by : { gateway: "cancel" };
       for (const entry of ofTurn(turn)) settle(entry, denied, canceller, false);

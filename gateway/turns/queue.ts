@@ -17,9 +17,9 @@ export interface Caps {
   readonly running: number;
   /** Turns that have begun: each has a process. */
   readonly processes: number;
-  /** By agent; no entry means no cap of its own. */
-  readonly runningOfAgent: ReadonlyMap<string, number>;
-  readonly processesOfAgent: ReadonlyMap<string, number>;
+  /** An agent's own, as they are now; Infinity for none. */
+  readonly runningOfAgent: (agent: string) => number;
+  readonly processesOfAgent: (agent: string) => number;
 }
 
 export interface Queue {
@@ -39,6 +39,8 @@ export interface Queue {
   resume(turn: string, onRunning: () => void): void;
   /** What must end before this turn can begin: turns of its session. */
   ahead(turn: string): Waiting[];
+  /** Those that wait in their order. */
+  ofAgent(agent: string): { readonly running: Waiting[]; readonly waiting: Waiting[] };
   /** The turn of the session that has begun. */
   running(session: string): Waiting | undefined;
   /** Turns that have begun, those that wait for another one among them. */
@@ -62,12 +64,12 @@ export function createQueue(caps: Caps): Queue {
   function hasPlace({ agent }: Waiting): boolean {
     const active = [...running.values()].filter(({ turn }) => !suspended.has(turn));
     const ofAgent = countOf(active, (entry) => entry.agent === agent);
-    return active.length < caps.running && ofAgent < (caps.runningOfAgent.get(agent) ?? Infinity);
+    return active.length < caps.running && ofAgent < caps.runningOfAgent(agent);
   }
 
   function hasProcess({ agent }: Waiting): boolean {
     const ofAgent = countOf(running.values(), (entry) => entry.agent === agent);
-    return ofAgent < (caps.processesOfAgent.get(agent) ?? Infinity);
+    return ofAgent < caps.processesOfAgent(agent);
   }
 
   /**
@@ -116,6 +118,7 @@ export function createQueue(caps: Caps): Queue {
       return waiting.length < before;
     },
     start(isReady) {
+      letReturn();
       const seen = new Set(running.keys());
       const next = waiting.find((entry) => {
         const isFirstOfSession = !seen.has(entry.session);
@@ -150,6 +153,10 @@ export function createQueue(caps: Caps): Queue {
       const { session } = waiting[at]!;
       const current = running.get(session);
       return [...(current ? [current] : []), ...waiting.slice(0, at).filter((entry) => entry.session === session)];
+    },
+    ofAgent(agent) {
+      const isIts = (entry: Waiting) => entry.agent === agent;
+      return { running: [...running.values()].filter(isIts), waiting: waiting.filter(isIts) };
     },
     running: (session) => running.get(session),
     get runningCount() {

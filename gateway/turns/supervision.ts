@@ -15,7 +15,6 @@ import type { Queue } from "./queue.ts";
 /** A turn that waits or runs, as the queue and this module know it. */
 export interface LiveTurn {
   readonly turn: NewTurn;
-  readonly agent: AgentConfig;
   /** See `Waiting.levels`. */
   readonly levels: number;
 }

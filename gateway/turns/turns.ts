@@ -6,11 +6,10 @@ import { failure, turnFailed } from "../claude/outcome.ts";
 import type { EventLog } from "../log/event-log.ts";
 import { keepAttachments } from "../log/prompt-attachments.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
-import { callerBy, gatewayCaller, type Caller } from "../protocol/callers.ts";
+import { callerBy, gatewayCaller, type Caller, type Owner } from "../protocol/callers.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { TurnEvent } from "../protocol/events.ts";
 import type { Limits } from "../protocol/limits.ts";
-import type { CreateTurn } from "../protocol/requests.ts";
 import {
   terminalState,
   type IdempotencyKey,
@@ -21,8 +20,9 @@ import {
   type TurnRow,
   type Write,
 } from "../store/port.ts";
+import { createAgentWork, type Work } from "./agent-work.ts";
 import { createApprovals, type Approvals } from "./approvals.ts";
-import { admit, callerName, checkPlace, retryAfterS, type Admission } from "./admission.ts";
+import { admit, callerName, checkPlace, retryAfterS, type Admission, type TurnRequest } from "./admission.ts";
 import { createDiagnostics } from "./diagnostics.ts";
 import { hasEnded, stateChange } from "./machine.ts";
 import { createOnce } from "./once.ts";
@@ -31,6 +31,7 @@ import { createQueue, type Waiting } from "./queue.ts";
 import { createRateLimits } from "./rate-limits.ts";
 import { agentNow, recoverTurns } from "./recovery.ts";
 import { runTurn, type RunningTurn } from "./runner.ts";
+import { createStandingSessions } from "./standing-sessions.ts";
 import { createSupervision, type LiveTurn, type WaitOptions } from "./supervision.ts";
 import { createTurnIds } from "./turn-id.ts";
 
@@ -39,7 +40,7 @@ export type TurnView = TurnRow & { readonly position: number | null };
 
 export interface Turns {
   /** Takes a prompt. Throws a `GatewayError` where it is refused; then nothing has been stored. */
-  create(caller: Caller, request: CreateTurn, idempotencyKey?: string): Promise<TurnView>;
+  create(caller: Caller, request: TurnRequest, idempotencyKey?: string): Promise<TurnView>;
   /** Throws `not_found`. */
   get(caller: Caller, turn: string): Promise<TurnView>;
   list(caller: Caller, filter: TurnFilter): Promise<TurnView[]>;
@@ -57,6 +58,8 @@ export interface Turns {
   closeSession(caller: Caller, session: string): Promise<() => void>;
   /** The turn of the session that runs. */
   running(session: string): string | undefined;
+  /** What an agent has to do now. */
+  workOf(agent: AgentConfig): Work;
   /** Events of a process, in order; for the pool. */
   onEvents(session: string, events: readonly TurnEvent[]): void;
   /** Sees to what an earlier gateway left. Call once, before anything else. */
@@ -90,7 +93,7 @@ export interface TurnsDeps {
 const lastWordsMs = 8000;
 
 /** A request whose turn has been made. */
-interface Enqueued extends CreateTurn {
+interface Enqueued extends TurnRequest {
   readonly levels: number;
   readonly attachments: readonly Write[];
   readonly idempotency: IdempotencyKey | undefined;
@@ -110,15 +113,17 @@ export function createTurns(deps: TurnsDeps): Turns {
     onAnswer = () => {},
     onBug,
   } = deps;
+  const capsOf = (agent: string) => registry.agents.find(({ name }) => name === agent);
   const queue = createQueue({
     running: limits.running_turns,
     // A turn without a process of its own would only wait in another place.
     processes: limits.processes,
-    runningOfAgent: new Map(registry.agents.map(({ name, running_turns = Infinity }) => [name, running_turns])),
-    processesOfAgent: new Map(registry.agents.map(({ name, processes = Infinity }) => [name, processes])),
+    runningOfAgent: (agent) => capsOf(agent)?.running_turns ?? Infinity,
+    processesOfAgent: (agent) => capsOf(agent)?.processes ?? Infinity,
   });
-  /** Everything that waits or runs, as it was made. */
-  const turns = new Map<string, LiveTurn>();
+  registry.onChange(dispatch);
+  /** Everything that waits or runs; `agent` is the one that it runs with, once it does. */
+  const turns = new Map<string, LiveTurn & { owner: Owner; agent?: AgentConfig }>();
   const running = new Map<string, RunningTurn>();
   const lastPositions = new Map<string, number>();
   /** Turns that are stored; the others in the queue are about to be, and must not start before. */
@@ -132,7 +137,10 @@ export function createTurns(deps: TurnsDeps): Turns {
   const rateLimits = createRateLimits({ store, now, credentialOf });
   const diagnostics = createDiagnostics();
   const approvals = createApprovals({ store, log, now });
+  const ownerOf = (turn: string) => turns.get(turn)?.owner;
+  const work = createAgentWork({ queue, approvals, rateLimits, ownerOf, now });
   const makeOnce = createOnce({ store, now, make, find: get });
+  const standingSessions = createStandingSessions(store);
   const supervision = createSupervision({
     store,
     log,
@@ -144,14 +152,22 @@ export function createTurns(deps: TurnsDeps): Turns {
     cancel,
   });
 
-  async function create(caller: Caller, request: CreateTurn, idempotencyKey?: string): Promise<TurnView> {
+  async function create(caller: Caller, request: TurnRequest, idempotencyKey?: string): Promise<TurnView> {
     await recovery;
     if (isDraining)
       throw new GatewayError("shutting_down", "The gateway is shutting down.", { retry_after_s: retryAfterS });
     return idempotencyKey === undefined ? make(caller, request) : makeOnce(caller, request, idempotencyKey);
   }
 
-  async function make(caller: Caller, request: CreateTurn, idempotency?: IdempotencyKey): Promise<TurnView> {
+  async function make(caller: Caller, request: TurnRequest, idempotency?: IdempotencyKey): Promise<TurnView> {
+    if (!request.standing) return makeIn(caller, request, idempotency);
+    const agent = registry.find(request.agent, caller.agents).name;
+    return standingSessions.enter(caller, agent, request.standing.reset, (session) =>
+      makeIn(caller, { ...request, session }, idempotency),
+    );
+  }
+
+  async function makeIn(caller: Caller, request: TurnRequest, idempotency?: IdempotencyKey): Promise<TurnView> {
     const kept = await keepAttachments(request.prompt, {
       store,
       caller,
@@ -187,18 +203,19 @@ export function createTurns(deps: TurnsDeps): Turns {
   async function enqueue(
     turn: NewTurn,
     { agent, owner, session: known }: Admission,
-    { on_busy, context, metadata, levels, attachments, idempotency }: Enqueued,
+    { on_busy, context, metadata, levels, attachments, idempotency, standing }: Enqueued,
   ): Promise<void> {
     const { session, by, queuedAt: createdAt } = turn;
     const prompt = [...turn.prompt];
     const id = turn.turn;
-    turns.set(id, { turn, agent, levels });
+    turns.set(id, { turn, owner, levels });
     // In the queue before it is stored: the next request must see the place taken.
     const place = on_busy === "interrupt" ? "first_of_session" : "last";
     queue.add({ turn: id, session, agent: agent.name, caller: callerName(owner), levels }, place);
     const position = queue.positions().get(id) ?? 1;
     lastPositions.set(id, position);
     const before: Write[] = [{ kind: "turn", turn, idempotency }, ...attachments];
+    if (!known && standing) before.unshift({ kind: "standing_session", session });
     if (!known) before.unshift({ kind: "session", session: { session, agent: agent.name, owner, createdAt } });
     const queued = {
       type: "turn_queued",
@@ -231,8 +248,15 @@ export function createTurns(deps: TurnsDeps): Turns {
   }
 
   function start(entry: Waiting): void {
-    const { turn, agent } = turns.get(entry.turn)!;
-    const run = runTurn(turn, agent, { pool, log, store, rateLimits, diagnostics, now, onAnswer, onBug, approvals });
+    const known = turns.get(entry.turn)!;
+    const { turn } = known;
+    // As it is now: it may have been changed since the prompt came.
+    const agent = agentNow({ agent: entry.agent, options: turn.options }, registry);
+    if (typeof agent !== "string") known.agent = agent;
+    const run =
+      typeof agent === "string"
+        ? refuse(turn, agent)
+        : runTurn(turn, agent, { pool, log, store, rateLimits, diagnostics, now, onAnswer, onBug, approvals });
     running.set(entry.turn, run);
     lastPositions.delete(entry.turn);
     void run.ended.then(() => {
@@ -242,6 +266,16 @@ export function createTurns(deps: TurnsDeps): Turns {
       dispatch();
       supervision.ended(entry.turn).catch((error: unknown) => onBug(error, entry.turn));
     });
+  }
+
+  /** A turn that cannot run any more. */
+  function refuse(turn: NewTurn, why: string): RunningTurn {
+    const ending = turnFailed(failure("internal", why), "");
+    const ended = log.append({ session: turn.session, events: [{ turn: turn.turn, ...ending }] }).then(
+      () => {},
+      (error: unknown) => onBug(error, turn.turn),
+    );
+    return { turn, ended, cancel: () => {} };
   }
 
   function forget(turn: string): void {
@@ -321,21 +355,19 @@ export function createTurns(deps: TurnsDeps): Turns {
       return [{ kind: "turn", turn }, stateChange(event.turn, "queued", "running", now())];
     });
     const agent = turns.get(queue.running(session)?.turn ?? "")?.agent;
-    if (agent) before.push(...rateLimits.note(agent, events));
+    if (agent) {
+      before.push(...rateLimits.note(agent, events));
+      work.note(agent, events);
+    }
     log.append({ session, events, before }).catch((error: unknown) => onBug(error, events[0]?.turn ?? ""));
   }
 
   async function recover(): Promise<void> {
     await rateLimits.load();
     for (const row of await recoverTurns(store, log)) {
-      const agent = agentNow(row, registry);
-      if (typeof agent === "string") {
-        const ending = turnFailed(failure("internal", agent), "");
-        await log.append({ session: row.session, events: [{ turn: row.turn, ...ending }] });
-        continue;
-      }
-      const levels = await supervision.levels(row.by, agent);
-      turns.set(row.turn, { turn: row, agent, levels });
+      const agent = registry.agents.find(({ name }) => name === row.agent);
+      const levels = agent ? await supervision.levels(row.by, agent) : 0;
+      turns.set(row.turn, { turn: row, owner: row.owner, levels });
       stored.add(row.turn);
       const { turn, session } = row;
       queue.add({ turn, session, agent: row.agent, caller: callerName(row.owner), levels }, "last");
@@ -368,6 +400,7 @@ export function createTurns(deps: TurnsDeps): Turns {
     cancel,
     closeSession,
     running: (session) => queue.running(session)?.turn,
+    workOf: work.of,
     onEvents,
     recover: () => (recovery = recover()),
     drain,

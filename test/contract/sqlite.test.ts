@@ -9,6 +9,7 @@ import { SetupError } from "../../gateway/protocol/errors.ts";
 import { StoreFull } from "../../gateway/store/port.ts";
 import { openSqliteStore } from "../../gateway/store/sqlite.ts";
 import { alice, eventsWrite, newEvent, newTurn, notice, sessionWrite } from "../support/log-drafts.ts";
+import { agentsContract } from "./agents-contract.ts";
 import { approvalsContract } from "./approvals-contract.ts";
 import { storeContract } from "./store-contract.ts";
 
@@ -22,6 +23,7 @@ describe("the SQLite store", () => {
   };
   storeContract(makePlace);
   approvalsContract(makePlace);
+  agentsContract(makePlace);
 });
 
 describe("its file", () => {

@@ -1,5 +1,5 @@
 // The whole app as a gateway mounts it, without a socket: real keys, tokens, tickets, store, log and queue; the processes are scripted.
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Hono } from "hono";
@@ -15,8 +15,10 @@ import { createSignInLinks, type SignInLinks } from "../../gateway/http/sign-in.
 import { createEventLog } from "../../gateway/log/event-log.ts";
 import type { AgentConfig } from "../../gateway/protocol/agents.ts";
 import { gatewayCaller, type Caller } from "../../gateway/protocol/callers.ts";
+import type { PermissionMode } from "../../gateway/protocol/codes.ts";
 import { limits } from "../../gateway/protocol/limits.ts";
 import { browserScopes, ordinaryScopes, type Scope } from "../../gateway/protocol/scopes.ts";
+import { createAgents } from "../../gateway/turns/agents.ts";
 import { createSessions } from "../../gateway/turns/sessions.ts";
 import { createTurnIds } from "../../gateway/turns/turn-id.ts";
 import { createTurns, type Turns } from "../../gateway/turns/turns.ts";
@@ -62,6 +64,7 @@ export interface WholeAppOptions {
   readonly allowedOrigins?: readonly string[];
   readonly now?: () => number;
   readonly openCaller?: Caller;
+  readonly permissionCeiling?: PermissionMode;
 }
 
 export const host = "gateway.example";
@@ -81,10 +84,11 @@ export async function openWholeApp(options: WholeAppOptions = {}): Promise<Whole
   const onBug = (error: unknown) => bugs.push(error);
   const allLimits = limits.parse({ min_free_memory_mb: 0, ...options.limits });
   const drivers = new Map<string, ScriptedDriver>();
+  const bounds = { workspaceRoots: [realpathSync(folder)], permissionCeiling: options.permissionCeiling ?? "default" };
   const newTurnId = createTurnIds();
   const pool = createPool({
     limits: allLimits,
-    agents,
+    registry,
     start: async (_, session) => {
       const driver = createScriptedDriver({ session, onEvents: (events) => turns.onEvents(session, events) });
       drivers.set(session, driver);
@@ -118,7 +122,8 @@ export async function openWholeApp(options: WholeAppOptions = {}): Promise<Whole
     keys,
     signer,
     links,
-    agents,
+    agents: createAgents({ store, log, registry, turns, pool, bounds, credentialOf: ({ billing }) => billing, now }),
+    registry,
     limits: allLimits,
     now,
     onBug,
