@@ -9,6 +9,7 @@ import { originOf } from "./agents/session-origin.ts";
 import { createSnapshots } from "./agents/snapshots.ts";
 import { createRegistry } from "./agents/registry.ts";
 import { addStored } from "./agents/settings.ts";
+import { createSupervisors } from "./agents/supervisors.ts";
 import { createApp } from "./app.ts";
 import { credentialOf } from "./claude/credential.ts";
 import { startDriver } from "./claude/driver.ts";
@@ -17,6 +18,7 @@ import { sweep } from "./claude/run-folder.ts";
 import type { Config } from "./config.ts";
 import { openDataFolder } from "./data-folder.ts";
 import { visitorKey } from "./http/auth/authenticate.ts";
+import { mcpPath } from "./http/auth/identity.ts";
 import { createKeyRing, nobodysHash, type ServiceKey } from "./http/auth/key-ring.ts";
 import { createSigner } from "./http/auth/signed.ts";
 import { createSignInLinks } from "./http/sign-in.ts";
@@ -76,24 +78,32 @@ export async function startGateway(config: Config, { logger, version, openCaller
     const credential = (agent: AgentConfig) => credentialOf(agent, config.environment);
     const newTurnId = createTurnIds();
     let turns: Turns;
+    let address = "";
+    const ownHost = hostForOwn(config.host);
     let isShuttingDown = false;
+    const supervisors = createSupervisors(() => `http://${ownHost}:${new URL(address).port}${mcpPath}`);
     const pool = createPool({
       limits: config.limits,
       registry,
-      start: async (agent, session, isAnew) =>
-        startDriver({
-          origin: isAnew ? { kind: "new" } : await originOf(session, { store, places }),
-          binary: cli.path,
-          agent,
-          session,
-          workspace: agent.workspace ?? data.workspace,
-          runFolder: data.run,
-          environment: config.environment,
-          deadlines: { endMs: config.limits.process_end_s * 1000 },
-          onEvents: (events) => turns.onEvents(session, events),
-          decide: (question, signal) => turns.approvals.ask(agent, session, question, signal),
-          newTurnId,
-        }),
+      start: async (agent, session, isAnew) => {
+        const origin = isAnew ? { kind: "new" as const } : await originOf(session, { store, places });
+        return supervisors.start(agent, session, (supervision) =>
+          startDriver({
+            origin,
+            binary: cli.path,
+            agent,
+            session,
+            workspace: agent.workspace ?? data.workspace,
+            runFolder: data.run,
+            environment: config.environment,
+            supervision,
+            deadlines: { endMs: config.limits.process_end_s * 1000 },
+            onEvents: (events) => turns.onEvents(session, events),
+            decide: (question, signal) => turns.approvals.ask(agent, session, question, signal),
+            newTurnId,
+          }),
+        );
+      },
     });
     opened.defer(() => pool.close());
     const onBug = (error: unknown, id: string) => logger.error({ err: error, id }, "bug");
@@ -132,7 +142,9 @@ export async function startGateway(config: Config, { logger, version, openCaller
       keys,
       signer,
       links,
+      supervisors,
       openCaller,
+      allowedHosts: [...config.allowedHosts, ownHost],
       allowedOrigins: [...config.allowedOrigins, ...config.agents.flatMap((agent) => agent.public?.origins ?? [])],
       notReady: () => {
         if (isShuttingDown) return "The gateway is shutting down.";
@@ -151,7 +163,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
       clearInterval(keeping);
       server.close();
     });
-    const address = await listen(server, config);
+    address = await listen(server, config);
     data.announce(address);
     await turns.recover();
     pool.fill();
@@ -218,6 +230,13 @@ function keepYoung(days: number | undefined, store: Store, logger: Logger): Node
     );
   void sweepEvents();
   return setInterval(() => void sweepEvents(), hourMs).unref();
+}
+
+/** What the gateway's own processes call it by, as an address has it; of all the machine's addresses they take loopback. */
+function hostForOwn(host: string): string {
+  if (host === "0.0.0.0") return "127.0.0.1";
+  if (host === "::") return "[::1]";
+  return host.includes(":") ? `[${host}]` : host;
 }
 
 function listen(server: Server, { host, port }: Config): Promise<string> {

@@ -1,6 +1,7 @@
 // Turns that give work to other agents and wait for them [T6]. How deep and how wide that may go; that none waits for itself, not round a
 // circle either; that whoever waits has no place among the running turns meanwhile; and what becomes of those below when it ends.
 import { levelsBelow } from "../agents/levels.ts";
+import type { Supervisor } from "../agents/supervisors.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
 import { gatewayCaller, type Caller } from "../protocol/callers.ts";
 import { GatewayError } from "../protocol/errors.ts";
@@ -20,6 +21,8 @@ export interface LiveTurn {
 }
 
 export interface Supervision {
+  /** See `Turns.callerOf`: the owner of its session, in the turn that runs there, with the agents that it supervises. */
+  callerOf(supervisor: Supervisor): Promise<Caller>;
   /** Throws where the caller must not give work to the agent: `forbidden`, too deep; `conflict`, it stands above the caller's own turn. */
   check(caller: Caller, agent: AgentConfig): Promise<void>;
   /** How many levels may come to stand below a turn of the agent that was given its work by this one: see `Waiting.levels`. */
@@ -72,6 +75,14 @@ const maxApprovals = 200;
 export function createSupervision(deps: SupervisionDeps): Supervision {
   const { store, log, queue, limits, agents, find, all, cancel } = deps;
   const waiters = new Map<string, Waiter>();
+
+  async function callerOf({ agent, session, supervises }: Supervisor): Promise<Caller> {
+    const row = await store.session(gatewayCaller, session);
+    const turn = queue.running(session)?.turn;
+    if (!row || turn === undefined)
+      throw new GatewayError("conflict", `No turn of "${agent}" runs here: agents are reached only while one does.`);
+    return { ...row.owner, reach: "user", agents: supervises, as: { agent, turn } };
+  }
 
   async function check({ as }: Caller, agent: AgentConfig): Promise<void> {
     if (!as) return;
@@ -173,7 +184,7 @@ export function createSupervision(deps: SupervisionDeps): Supervision {
     for (const own of waiter.own) if (find(own)) await cancel(caller, own);
   }
 
-  return { check, levels, checkCount, wait, ended };
+  return { callerOf, check, levels, checkCount, wait, ended };
 }
 
 type AgentTurn = NonNullable<Caller["as"]>;

@@ -2,6 +2,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { Pool } from "../agents/pool.ts";
 import type { Registry } from "../agents/registry.ts";
+import type { Supervisor } from "../agents/supervisors.ts";
 import { failure, turnFailed } from "../claude/outcome.ts";
 import type { EventLog } from "../log/event-log.ts";
 import { keepAttachments } from "../log/prompt-attachments.ts";
@@ -56,8 +57,8 @@ export interface Turns {
    * there are no new ones. Throws `not_found` where somebody else is just doing that.
    */
   closeSession(caller: Caller, session: string): Promise<() => void>;
-  /** The turn of the session that runs. */
-  running(session: string): string | undefined;
+  /** As whom a supervising agent's process asks now. Throws `conflict` where no turn runs in it. */
+  callerOf(supervisor: Supervisor): Promise<Caller>;
   /** What an agent has to do now. */
   workOf(agent: AgentConfig): Work;
   /** Events of a process, in order; for the pool. */
@@ -399,7 +400,7 @@ export function createTurns(deps: TurnsDeps): Turns {
     },
     cancel,
     closeSession,
-    running: (session) => queue.running(session)?.turn,
+    callerOf: supervision.callerOf,
     workOf: work.of,
     onEvents,
     recover: () => (recovery = recover()),

@@ -1,11 +1,14 @@
-// [A4] Which scope each route under /api/ wants: the one table. The app does not start with a route that is not in it, so none is open by oversight.
+// [A4] Which scope each route under /api/, and /mcp, wants: the one table. The app does not start with a route that is not in it, so none is open
+// by oversight.
 import type { Hono, MiddlewareHandler } from "hono";
 import { matchedRoutes } from "hono/route";
 import { GatewayError } from "../../protocol/errors.ts";
 import type { Scope } from "../../protocol/scopes.ts";
 import type { Env } from "../env.ts";
+import { mcpPath } from "./identity.ts";
 
-export const routeScopes: Readonly<Record<string, Scope>> = {
+/** Null: what it offers wants one each, see `toolScopes`. */
+export const routeScopes: Readonly<Record<string, Scope | null>> = {
   "POST /api/turns": "turns",
   "GET /api/turns": "turns",
   "GET /api/turns/:turn": "turns",
@@ -36,6 +39,7 @@ export const routeScopes: Readonly<Record<string, Scope>> = {
   "GET /api/usage": "usage",
   "POST /api/tokens": "tokens",
   "POST /api/sign-in-links": "tokens",
+  "POST /mcp": null,
 };
 
 /** Refuses a caller whose key does not have the scope of the route that this request will meet. Behind authentication, before all routes. */
@@ -44,8 +48,8 @@ export const checkScope: MiddlewareHandler<Env> = async (c, next) => {
     .map(({ method, path }) => `${method} ${path}`)
     // The first that fits is the one that answers.
     .find((name) => Object.hasOwn(routeScopes, name));
-  const scope = route === undefined ? undefined : routeScopes[route];
-  if (scope !== undefined && !c.get("identity").scopes.has(scope))
+  const scope = route === undefined ? null : (routeScopes[route] ?? null);
+  if (scope !== null && !c.get("identity").scopes.has(scope))
     throw new GatewayError("forbidden", `This needs a key with the scope "${scope}".`);
   await next();
 };
@@ -54,7 +58,7 @@ export const checkScope: MiddlewareHandler<Env> = async (c, next) => {
 export function checkRoutes(app: Hono<Env>): void {
   const mounted = new Set(
     app.routes
-      .filter(({ method, path }) => method !== "ALL" && path.startsWith("/api/"))
+      .filter(({ method, path }) => method !== "ALL" && (path.startsWith("/api/") || path === mcpPath))
       .map(({ method, path }) => `${method} ${path}`),
   );
   for (const route of mounted)
