@@ -1,6 +1,6 @@
 // [P1, P2, P7] An agent and a session → the command line, the environment and the private files of its process. Pure. The prompt
 // is no part of it: prompts go through the FIFO alone.
-import type { AgentConfig, Billing } from "../protocol/agents.ts";
+import { ownMcpServer, type AgentConfig, type Billing } from "../protocol/agents.ts";
 import type { PromptBlock } from "../protocol/prompt.ts";
 
 /** How a process takes its session up: anew, by its file (from any folder), or as a branch of the session in a file, behind an answer or at its end. */
@@ -94,9 +94,6 @@ const apiKeyVariables = [
   "ANTHROPIC_FOUNDRY_RESOURCE",
 ];
 
-/** The tools that the gateway's own server has are called `mcp__sluice__…`. */
-const ownServer = "sluice";
-
 /** Behind the end of a turn by its own clock. */
 const afterTurnMs = 60_000;
 
@@ -114,7 +111,7 @@ export function buildCommand(input: CommandInput): Command {
     return [`--${name}=${privateFolder}/${file}`];
   };
   const json = (value: unknown) => (value === undefined ? undefined : JSON.stringify(value));
-  const allowed = [...agent.allowed_tools, ...(input.supervision ? [`mcp__${ownServer}`] : [])];
+  const allowed = [...agent.allowed_tools, ...(input.supervision ? [`mcp__${ownMcpServer}`] : [])];
   const disallowed = [...(agent.background_tasks ? [] : restlessTools), ...agent.disallowed_tools];
   const args = [
     "--print",
@@ -152,7 +149,7 @@ function mcpConfig({ agent, supervision }: CommandInput): { mcpServers: Record<s
     // Else a model would first have to search for these tools, and a first turn might begin without them.
     alwaysLoad: true,
   };
-  return { mcpServers: { ...agent.mcp_servers, [ownServer]: own } };
+  return { mcpServers: { ...agent.mcp_servers, [ownMcpServer]: own } };
 }
 
 function sessionFlags({ session, origin }: CommandInput): string[] {

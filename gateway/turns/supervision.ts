@@ -57,6 +57,8 @@ export interface SupervisionDeps {
   readonly find: (turn: string) => LiveTurn | undefined;
   readonly all: () => Iterable<LiveTurn>;
   readonly cancel: (caller: Caller, turn: string) => Promise<unknown>;
+  /** A place is free: starts turns that wait in the queue. */
+  readonly startWaiting: () => void;
 }
 
 /** What is known of a turn that waits, or has waited, for others. */
@@ -73,7 +75,7 @@ interface Waiter {
 const maxApprovals = 200;
 
 export function createSupervision(deps: SupervisionDeps): Supervision {
-  const { store, log, queue, limits, agents, find, all, cancel } = deps;
+  const { store, log, queue, limits, agents, find, all, cancel, startWaiting } = deps;
   const waiters = new Map<string, Waiter>();
 
   async function callerOf({ agent, session, supervises }: Supervisor): Promise<Caller> {
@@ -136,6 +138,7 @@ export function createSupervision(deps: SupervisionDeps): Supervision {
     waiter.open.push(turn.turn);
     if ("agent" in turn.by && turn.by.turn === as) waiter.own.add(turn.turn);
     queue.suspend(as);
+    startWaiting();
     try {
       await news();
     } finally {

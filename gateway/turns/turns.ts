@@ -151,6 +151,7 @@ export function createTurns(deps: TurnsDeps): Turns {
     find: (turn) => turns.get(turn),
     all: () => turns.values(),
     cancel,
+    startWaiting: dispatch,
   });
 
   async function create(caller: Caller, request: TurnRequest, idempotencyKey?: string): Promise<TurnView> {
