@@ -5,6 +5,7 @@ import { turnStates } from "../protocol/codes.ts";
 import type { Caller } from "../protocol/callers.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { answerApproval, createTurn } from "../protocol/requests.ts";
+import { validated } from "../protocol/validated.ts";
 import type { ApprovalRow } from "../store/port.ts";
 import { hasEnded } from "../turns/machine.ts";
 import type { TurnView } from "../turns/turns.ts";
@@ -112,7 +113,7 @@ async function messageAgent(
   const { agent, prompt, session, reset, wait } = input;
   if (session !== undefined && reset)
     throw new GatewayError("invalid_request", "reset: begins a new session, so it does not go with session");
-  const request = checked(createTurn, { prompt, agent, session });
+  const request = validated(createTurn, { prompt, agent, session });
   await scene.countTurn(caller);
   const standing = session === undefined ? { reset } : undefined;
   const { turn } = await scene.turns.create(caller, { ...request, standing });
@@ -131,19 +132,12 @@ async function readTurn(
 }
 
 async function decide({ turns }: Scene, caller: Caller, approval: string, given: Record<string, unknown>) {
-  const { session, turn, resolved } = await turns.approvals.answer(caller, approval, checked(answerApproval, given));
+  const { session, turn, resolved } = await turns.approvals.answer(caller, approval, validated(answerApproval, given));
   const decision = resolved?.decision ?? String(given["decision"]);
   return {
     data: { approval, turn, session, decision },
     text: `Decided: ${decision}. Turn ${turn} goes on; read_turn follows it.`,
   };
-}
-
-function checked<Schema extends z.ZodType>(schema: Schema, value: unknown): z.infer<Schema> {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const { path, message } = parsed.error.issues[0]!;
-  throw new GatewayError("invalid_request", `${path.length > 0 ? `${path.join(".")}: ` : ""}${message}`);
 }
 
 function answerOf(turn: TurnView, open: readonly ApprovalRow[]): ToolAnswer<TurnShown> {

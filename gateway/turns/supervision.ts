@@ -119,12 +119,14 @@ export function createSupervision(deps: SupervisionDeps): Supervision {
 
   async function wait(caller: Caller, turn: TurnRow, { ms, signal }: WaitOptions): Promise<ApprovalRow[]> {
     const { as } = caller;
-    if (as) await checkChain(as, turn);
     const waiter = as && find(as.turn) && waiterOf(as.turn);
     if (!hasEnded(turn.state) && ms > 0) {
+      if (as) await checkChain(as, turn);
+      // It has ended while its call was on the way here.
+      if (as && !find(as.turn) && isOwn(turn, as.turn)) await abandon(as.turn, [turn.turn]);
       const signals = [...(signal ? [signal] : []), ...(waiter ? [waiter.end.signal] : [])];
-      const news = () =>
-        untilNews(caller, turn, { store, log, ms, signal: AbortSignal.any(signals), shown: waiter?.shown });
+      const ending = AbortSignal.any(signals);
+      const news = () => untilNews(caller, turn, { store, log, ms, signal: ending, shown: waiter?.shown });
       await (as && waiter ? suspended(as.turn, waiter, turn, news) : news());
     }
     const open = await openApprovals(caller, turn);
@@ -136,7 +138,7 @@ export function createSupervision(deps: SupervisionDeps): Supervision {
   async function suspended(as: string, waiter: Waiter, turn: TurnRow, news: () => Promise<void>): Promise<void> {
     if (leadsTo(turn.turn, as)) throw circle(turn);
     waiter.open.push(turn.turn);
-    if ("agent" in turn.by && turn.by.turn === as) waiter.own.add(turn.turn);
+    if (isOwn(turn, as)) waiter.own.add(turn.turn);
     queue.suspend(as);
     startWaiting();
     try {
@@ -181,13 +183,22 @@ export function createSupervision(deps: SupervisionDeps): Supervision {
     if (!waiter) return;
     waiters.delete(turn);
     waiter.end.abort();
+    await abandon(turn, waiter.own);
+  }
+
+  /** Nobody reads any more what this turn has sent and waited for, unless it completed without. */
+  async function abandon(turn: string, own: Iterable<string>): Promise<void> {
     const row = await store.turn(gatewayCaller, turn);
     if (!row || row.state === "completed") return;
     const caller: Caller = { ...gatewayCaller, as: { agent: row.agent, turn } };
-    for (const own of waiter.own) if (find(own)) await cancel(caller, own);
+    for (const one of own) if (find(one)) await cancel(caller, one);
   }
 
   return { callerOf, check, levels, checkCount, wait, ended };
+}
+
+function isOwn({ by }: TurnRow, turn: string): boolean {
+  return "agent" in by && by.turn === turn;
 }
 
 type AgentTurn = NonNullable<Caller["as"]>;

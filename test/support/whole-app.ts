@@ -67,6 +67,8 @@ export interface WholeAppOptions {
   readonly allowedOrigins?: readonly string[];
   readonly now?: () => number;
   readonly openCaller?: Caller;
+  /** By default a bug is an error at the app's end. */
+  readonly onBug?: (error: unknown) => void;
   readonly permissionCeiling?: PermissionMode;
 }
 
@@ -84,7 +86,7 @@ export async function openWholeApp(options: WholeAppOptions = {}): Promise<Whole
   const log = createEventLog(store, now);
   const registry = createRegistry(agents);
   const bugs: unknown[] = [];
-  const onBug = (error: unknown) => bugs.push(error);
+  const { onBug = (error: unknown) => bugs.push(error) } = options;
   const allLimits = limits.parse({ min_free_memory_mb: 0, ...options.limits });
   const drivers = new Map<string, ScriptedDriver>();
   const tokens = new Map<string, string>();

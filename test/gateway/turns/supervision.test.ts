@@ -28,7 +28,7 @@ const team = { agents: [lead, coder, other] };
 const minute = { ms: 60_000 };
 
 /** As whom the process of a turn that runs asks. */
-async function in_(scene: TurnsScene, { turn, session, agent: name }: TurnView): Promise<Caller> {
+async function callerIn(scene: TurnsScene, { turn, session, agent: name }: TurnView): Promise<Caller> {
   await scene.running(turn);
   const { supervises } = scene.registry.find(name);
   return scene.turns.callerOf({ agent: name, session, supervises });
@@ -36,7 +36,7 @@ async function in_(scene: TurnsScene, { turn, session, agent: name }: TurnView):
 
 async function begun(scene: TurnsScene, agent = "lead"): Promise<{ turn: TurnView; caller: Caller }> {
   const turn = await scene.create({ agent });
-  return { turn, caller: await in_(scene, turn) };
+  return { turn, caller: await callerIn(scene, turn) };
 }
 
 /** Whether a promise settles without anything else happening. */
@@ -177,7 +177,7 @@ describe("[T6] a turn that waits", () => {
     const scene = open({ ...team, limits: { processes: 10, running_turns: 2 } });
     const leads = await Promise.all(Array.from({ length: 10 }, () => scene.create({ agent: "lead" })));
     const courses = leads.map(async (turn) => {
-      const caller = await in_(scene, turn);
+      const caller = await callerIn(scene, turn);
       const below = await scene.create({ agent: "coder" }, caller);
       const followed = scene.turns.follow(caller, below.turn, minute);
       await finish(scene, below.turn);
@@ -201,7 +201,7 @@ describe("[T6] a turn that waits", () => {
       const next = below[turn.agent];
       await scene.running(turn.turn);
       if (next !== undefined) {
-        const caller = await in_(scene, turn);
+        const caller = await callerIn(scene, turn);
         const sent = await scene.create({ agent: next }, caller);
         await Promise.all([course(sent), scene.turns.follow(caller, sent.turn, minute)]);
       }
@@ -225,14 +225,14 @@ describe("[T6] loops are cut", () => {
     const scene = open({ agents: ring });
     const { caller: inA } = await begun(scene, "a");
     const b = await scene.create({ agent: "b" }, inA);
-    const inB = await in_(scene, b);
+    const inB = await callerIn(scene, b);
     await expect(scene.create({ agent: "a" }, inB)).rejects.toMatchObject({
       code: "conflict",
       message: expect.stringContaining('"a" stands above this turn'),
     });
     const c = await scene.create({ agent: "c" }, inB);
     for (const agent of ["a", "b"])
-      await expect(scene.create({ agent }, await in_(scene, c))).rejects.toMatchObject({ code: "conflict" });
+      await expect(scene.create({ agent }, await callerIn(scene, c))).rejects.toMatchObject({ code: "conflict" });
   });
 
   test("no turn waits for one that waits for it, through whatever sessions", async () => {
@@ -258,7 +258,7 @@ describe("[T6] loops are cut", () => {
     const scene = open({ agents: ring });
     const { turn: above, caller: inA } = await begun(scene, "a");
     const b = await scene.create({ agent: "b" }, inA);
-    const inB = await in_(scene, b);
+    const inB = await callerIn(scene, b);
     await expect(scene.turns.follow(inB, above.turn, minute)).rejects.toMatchObject({ code: "conflict" });
     const stranger = await scene.create({ agent: "a" });
     await expect(scene.turns.follow(inB, stranger.turn, minute)).rejects.toMatchObject({ code: "conflict" });
@@ -270,8 +270,8 @@ describe("[T6] loops are cut", () => {
     );
     const scene = open({ agents: chain, limits: { supervise_depth: 2 } });
     const { caller: inA } = await begun(scene, "a");
-    const inB = await in_(scene, await scene.create({ agent: "b" }, inA));
-    const inC = await in_(scene, await scene.create({ agent: "c" }, inB));
+    const inB = await callerIn(scene, await scene.create({ agent: "b" }, inA));
+    const inC = await callerIn(scene, await scene.create({ agent: "c" }, inB));
     await expect(scene.create({ agent: "d" }, inC)).rejects.toMatchObject({
       code: "forbidden",
       message: expect.stringContaining("at most 2 times (supervise_depth)"),
@@ -335,8 +335,17 @@ describe("when a turn that waits ends otherwise than completed", () => {
     const followed = scene.turns.follow(caller, queued.turn, minute);
     (await scene.running(turn.turn)).die();
     await scene.inState(given.turn, "cancelled");
+    expect((await followed).turn.turn).toBe(queued.turn);
     await scene.inState(queued.turn, "cancelled");
-    await followed;
+  });
+
+  test("also where it ends before its call has come to wait", async () => {
+    const scene = open(team);
+    const { turn, caller } = await begun(scene);
+    const below = await scene.create({ agent: "coder" }, caller);
+    await scene.running(below.turn);
+    await scene.turns.cancel(alice, turn.turn);
+    expect(await scene.turns.follow(caller, below.turn, minute)).toMatchObject({ turn: { state: "cancelled" } });
   });
 
   test("what somebody else has sent is not cancelled, and nothing is when it completes", async () => {

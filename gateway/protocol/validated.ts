@@ -1,0 +1,30 @@
+// What comes from a caller, checked against its schema: what is wrong is a refusal that names the field.
+import type { z } from "zod";
+import { GatewayError } from "./errors.ts";
+
+/** Throws `invalid_request`. */
+export function validated<Schema extends z.ZodType>(schema: Schema, value: unknown): z.infer<Schema> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = deepest(parsed.error.issues[0]!);
+  const field = issue.path.join(".") || (issue.code === "unrecognized_keys" ? issue.keys[0] : undefined);
+  const what =
+    issue.code === "unrecognized_keys"
+      ? `unknown field ${issue.keys.map((key) => `"${key}"`).join(", ")}`
+      : issue.message;
+  throw new GatewayError(
+    "invalid_request",
+    `${field === undefined ? "" : `${field}: `}${what}`.slice(0, 500),
+    field === undefined ? {} : { field },
+  );
+}
+
+/** Of a union's issues, the one of the branch that came furthest: it says what is really wrong. */
+function deepest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+  if (issue.code !== "invalid_union") return issue;
+  const branches = issue.errors.flatMap((errors) => errors.slice(0, 1)).map(deepest);
+  const best = branches.toSorted((a, b) => b.path.length - a.path.length)[0];
+  return best && best.path.length > 0
+    ? { ...best, path: [...issue.path, ...best.path] }
+    : { ...issue, message: best?.message ?? issue.message };
+}
