@@ -187,11 +187,22 @@ describe("any other client with a key", () => {
   });
 
   test("the inspector's CLI lists the tools and calls them", async () => {
-    const cli = join(import.meta.dirname, "../../node_modules/@modelcontextprotocol/inspector-cli/build/cli.js");
+    // It looks for its own package.json from the folder that it is called in.
+    const cwd = join(import.meta.dirname, "../../node_modules/@modelcontextprotocol/inspector-cli/build");
     const inspect = async (...args: string[]) => {
       const header = `Authorization: ${gateway.headers["authorization"]}`;
-      const all = [cli, `${gateway.address}/mcp`, "--transport", "http", "--header", header, "--method", ...args];
-      const { stdout } = await promisify(execFile)(process.execPath, all);
+      const all = [
+        "cli.js",
+        "--cli",
+        `${gateway.address}/mcp`,
+        "--transport",
+        "http",
+        "--header",
+        header,
+        "--method",
+        ...args,
+      ];
+      const { stdout } = await promisify(execFile)(process.execPath, all, { cwd });
       return JSON.parse(stdout) as { tools?: { name: string }[]; structuredContent?: Record<string, unknown> };
     };
     const { tools: listed } = await inspect("tools/list");
