@@ -11,6 +11,7 @@ import { createSigner } from "../../gateway/http/auth/signed.ts";
 import type { Env } from "../../gateway/http/env.ts";
 import { createSignInLinks } from "../../gateway/http/sign-in.ts";
 import { ordinaryScopes, scopes } from "../../gateway/protocol/scopes.ts";
+import { createSupervisors } from "../../gateway/agents/supervisors.ts";
 import { createAgents } from "../../gateway/turns/agents.ts";
 import { createSessions } from "../../gateway/turns/sessions.ts";
 import { createTurnIds } from "../../gateway/turns/turn-id.ts";
@@ -56,6 +57,7 @@ export async function openApp(options: TurnsOptions & { app?: Partial<AppDeps> }
     keys,
     signer: createSigner(join(folder, "signing.json"), keys),
     links: createSignInLinks(),
+    supervisors: createSupervisors(() => ""),
     agents: createAgents({
       ...scene,
       worktrees: createWorktrees({

@@ -7,6 +7,7 @@ import type { z } from "zod";
 import { createGit } from "../../gateway/agents/git.ts";
 import { createPool } from "../../gateway/agents/pool.ts";
 import { createRegistry } from "../../gateway/agents/registry.ts";
+import { createSupervisors } from "../../gateway/agents/supervisors.ts";
 import { workspaceOf } from "../../gateway/agents/workspace.ts";
 import { createWorktrees } from "../../gateway/agents/worktrees.ts";
 import { createApp } from "../../gateway/app.ts";
@@ -40,6 +41,8 @@ export interface WholeApp {
   readonly folder: string;
   /** The processes by their sessions. */
   readonly drivers: ReadonlyMap<string, ScriptedDriver>;
+  /** Of those whose agents supervise others, the tokens that they were given. */
+  readonly tokens: ReadonlyMap<string, string>;
   /** Every line that would go to the request log. */
   readonly requestLog: object[];
   /** A request with `key` as its bearer. */
@@ -68,6 +71,8 @@ export interface WholeAppOptions {
   readonly publicUrl?: string;
   readonly now?: () => number;
   readonly openCaller?: Caller;
+  /** By default a bug is an error at the app's end. */
+  readonly onBug?: (error: unknown) => void;
   readonly permissionCeiling?: PermissionMode;
 }
 
@@ -85,9 +90,11 @@ export async function openWholeApp(options: WholeAppOptions = {}): Promise<Whole
   const log = createEventLog(store, now);
   const registry = createRegistry(agents);
   const bugs: unknown[] = [];
-  const onBug = (error: unknown) => bugs.push(error);
+  const { onBug = (error: unknown) => bugs.push(error) } = options;
   const allLimits = limits.parse({ min_free_memory_mb: 0, ...options.limits });
   const drivers = new Map<string, ScriptedDriver>();
+  const tokens = new Map<string, string>();
+  const supervisors = createSupervisors(() => `http://${host}/mcp`);
   const bounds = { workspaceRoots: [realpathSync(folder)], permissionCeiling: options.permissionCeiling ?? "default" };
   const newTurnId = createTurnIds();
   const git = createGit({ path: process.env["PATH"], runFolder: join(folder, "run") });
@@ -95,12 +102,14 @@ export async function openWholeApp(options: WholeAppOptions = {}): Promise<Whole
   const pool = createPool({
     limits: allLimits,
     registry,
-    start: async (agent, session) => {
-      await workspaceOf(agent, { worktrees, shared: folder });
-      const driver = createScriptedDriver({ session, onEvents: (events) => turns.onEvents(session, events) });
-      drivers.set(session, driver);
-      return driver;
-    },
+    start: (agent, session) =>
+      supervisors.start(agent, session, async (supervision) => {
+        await workspaceOf(agent, { worktrees, shared: folder });
+        const driver = createScriptedDriver({ session, onEvents: (events) => turns.onEvents(session, events) });
+        drivers.set(session, driver);
+        if (supervision) tokens.set(session, supervision.token);
+        return driver;
+      }),
   });
   const turns: Turns = createTurns({ store, log, registry, pool, limits: allLimits, now, newTurnId, onBug });
   const places = { environment: { HOME: folder }, restored: join(folder, "restored") };
@@ -129,6 +138,7 @@ export async function openWholeApp(options: WholeAppOptions = {}): Promise<Whole
     keys,
     signer,
     links,
+    supervisors,
     agents: createAgents({
       store,
       log,
@@ -173,6 +183,7 @@ export async function openWholeApp(options: WholeAppOptions = {}): Promise<Whole
     links,
     folder,
     drivers,
+    tokens,
     requestLog,
     request,
     async json<Body>(path: string, init?: AppRequest) {

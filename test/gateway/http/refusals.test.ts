@@ -257,6 +257,10 @@ describe("a refusal of what is asked", () => {
     await scene.request("/api/turns", post({ prompt: "x" }));
     const own = await scene.request("/api/turns", post({ prompt: "x" }));
     expect([own.headers.get("retry-after"), (await problemOf(own)).code]).toEqual(["10", "too_many_requests"]);
+    expect([own.headers.get("ratelimit-policy"), own.headers.get("ratelimit")]).toEqual([
+      '"waiting-caller";q=1',
+      '"waiting-caller";r=0',
+    ]);
     await scene.request("/api/turns", { ...post({ prompt: "x" }), key: "bob" });
     const full = await scene.request("/api/turns", { ...post({ prompt: "x" }), key: "root" });
     expect([full.headers.get("retry-after"), (await problemOf(full)).code]).toEqual(["10", "queue_full"]);
