@@ -42,6 +42,10 @@ export function mountAgents(app: Hono<Env>, deps: RouteDeps): void {
     await agents.remove(c.get("caller"), name, { isForced: force === "true" });
     return c.json({ name, removed: true });
   });
+  app.get("/api/agents/:name/changes", async (c) => {
+    c.header("Cache-Control", "no-store");
+    return c.json(await agents.changes(c.get("caller"), pathName(c)));
+  });
   app.post("/api/agents/:name/message", (c) =>
     postTurn(c, deps, async () => {
       const agent = pathName(c);
@@ -81,6 +85,7 @@ function agentJson({ agent, stored, ...view }: AgentView): Record<string, unknow
       running: view.running,
       queued: view.queued,
       processes: view.processes,
+      worktree: view.worktree ?? null,
       last_error: view.lastFailed ? errorJson(view.lastFailed) : null,
       in_force: view.started ? startedJson(view.started) : null,
       paid_by: {
