@@ -106,6 +106,7 @@ export function createAgents(deps: AgentsDeps): Agents {
   }
 
   async function change(caller: Caller, name: string, changes: AgentChange): Promise<AgentView> {
+    changeable(caller, name);
     return alone(name, async () => {
       const stored = changeable(caller, name);
       const merged = Object.entries({ ...stored.settings, ...changes }).filter(([, value]) => value !== null);
@@ -122,17 +123,14 @@ export function createAgents(deps: AgentsDeps): Agents {
   }
 
   async function remove(caller: Caller, name: string, { isForced }: { isForced: boolean }): Promise<void> {
+    changeable(caller, name);
     await alone(name, async () => {
       changeable(caller, name);
       const all = turns.workOf(registry.find(name)).turns;
       if (all.length > 0 && !isForced)
-        throw new GatewayError(
-          "conflict",
-          "This agent has turns that run or wait. With ?force=true they are cancelled.",
-          {
-            turns: all.length,
-          },
-        );
+        throw new GatewayError("conflict", "This agent has turns. With ?force=true they are cancelled.", {
+          turns: all.length,
+        });
       const reopen = await turns.closeAgent({ ...gatewayCaller, key: caller.key, user: caller.user }, name);
       try {
         await write({ kind: "agent_removed", name });
@@ -143,6 +141,7 @@ export function createAgents(deps: AgentsDeps): Agents {
     });
   }
 
+  /** A caller who is limited to other agents hears nothing of this one, not even that somebody is changing it. */
   function changeable(caller: Caller, name: string): StoredAgent {
     registry.find(name, caller.agents);
     const stored = registry.stored(name);
