@@ -154,6 +154,12 @@ export function createPool({ limits, registry, start, now = Date.now }: PoolOpti
     if (driver && !driver.isBusy && (member.state === "idle" || member.state === "spare")) await end(member);
   }
 
+  /** Its budget is spent, its agent another one now, or it did not do as it was told: it would only keep a place. */
+  async function endIfUseless(member: Member): Promise<void> {
+    const driver = await member.driver.catch(() => undefined);
+    if (driver?.isUsable === false || isStale(member)) await endIfIdle(member);
+  }
+
   function fill(): void {
     for (const agent of registry.agents) {
       const count = [...members.values()].filter((member) => member.agent === agent && member.state === "spare").length;
@@ -176,7 +182,7 @@ export function createPool({ limits, registry, start, now = Date.now }: PoolOpti
       member.idleSince = now();
       released.resolve();
       released = Promise.withResolvers();
-      if (isStale(member)) void endIfIdle(member);
+      void endIfUseless(member);
     },
     find: async (session) => members.get(session)?.driver.catch(() => undefined),
     async end(session) {

@@ -106,6 +106,7 @@ export function createAgents(deps: AgentsDeps): Agents {
   }
 
   async function change(caller: Caller, name: string, changes: AgentChange): Promise<AgentView> {
+    changeable(caller, name);
     return alone(name, async () => {
       const stored = changeable(caller, name);
       const merged = Object.entries({ ...stored.settings, ...changes }).filter(([, value]) => value !== null);
@@ -122,38 +123,25 @@ export function createAgents(deps: AgentsDeps): Agents {
   }
 
   async function remove(caller: Caller, name: string, { isForced }: { isForced: boolean }): Promise<void> {
+    changeable(caller, name);
     await alone(name, async () => {
-      const stored = changeable(caller, name);
-      const agent = registry.find(name);
-      const all = turns.workOf(agent).turns;
+      changeable(caller, name);
+      const all = turns.workOf(registry.find(name)).turns;
       if (all.length > 0 && !isForced)
-        throw new GatewayError(
-          "conflict",
-          "This agent has turns that run or wait. With ?force=true they are cancelled.",
-          {
-            turns: all.length,
-          },
-        );
-      // Out first: no prompt is taken for it any more.
-      registry.remove(name);
+        throw new GatewayError("conflict", "This agent has turns. With ?force=true they are cancelled.", {
+          turns: all.length,
+        });
+      const reopen = await turns.closeAgent({ ...gatewayCaller, key: caller.key, user: caller.user }, name);
       try {
         await write({ kind: "agent_removed", name });
-      } catch (error) {
-        registry.put(stored, agent);
-        throw error;
+        registry.remove(name);
+      } finally {
+        reopen();
       }
-      await cancelAll(caller, agent);
     });
   }
 
-  async function cancelAll(caller: Caller, agent: AgentConfig): Promise<void> {
-    // What was taken just before is stored first: an unstored turn cannot be cancelled.
-    await log.commit([]);
-    const canceller: Caller = { ...gatewayCaller, key: caller.key, user: caller.user };
-    // Those that wait first, or they would start.
-    for (const { turn } of turns.workOf(agent).turns.toReversed()) await turns.cancel(canceller, turn);
-  }
-
+  /** A caller who is limited to other agents hears nothing of this one, not even that somebody is changing it. */
   function changeable(caller: Caller, name: string): StoredAgent {
     registry.find(name, caller.agents);
     const stored = registry.stored(name);

@@ -24,6 +24,7 @@ import {
 import { createAgentWork, type Work } from "./agent-work.ts";
 import { createApprovals, type Approvals } from "./approvals.ts";
 import { admit, callerName, checkPlace, retryAfterS, type Admission, type TurnRequest } from "./admission.ts";
+import { createClosing, noSession } from "./closing.ts";
 import { createDiagnostics } from "./diagnostics.ts";
 import { hasEnded, stateChange } from "./machine.ts";
 import { createOnce } from "./once.ts";
@@ -59,6 +60,8 @@ export interface Turns {
   closeSession(caller: Caller, session: string): Promise<() => void>;
   /** As whom a supervising agent's process asks now. Throws `conflict` where no turn runs in it. */
   callerOf(supervisor: Supervisor): Promise<Caller>;
+  /** The same for an agent. The caller must see all its turns. */
+  closeAgent(caller: Caller, agent: string): Promise<() => void>;
   /** What an agent has to do now. */
   workOf(agent: AgentConfig): Work;
   /** Events of a process, in order; for the pool. */
@@ -100,6 +103,13 @@ interface Enqueued extends TurnRequest {
   readonly idempotency: IdempotencyKey | undefined;
 }
 
+interface OpenTurn extends LiveTurn {
+  readonly owner: Owner;
+  readonly agentName: string;
+  /** The one that it runs with, once it does. */
+  agent?: AgentConfig;
+}
+
 export function createTurns(deps: TurnsDeps): Turns {
   const {
     store,
@@ -123,14 +133,13 @@ export function createTurns(deps: TurnsDeps): Turns {
     processesOfAgent: (agent) => capsOf(agent)?.processes ?? Infinity,
   });
   registry.onChange(dispatch);
-  /** Everything that waits or runs; `agent` is the one that it runs with, once it does. */
-  const turns = new Map<string, LiveTurn & { owner: Owner; agent?: AgentConfig }>();
+  /** Everything that waits or runs. */
+  const turns = new Map<string, OpenTurn>();
   const running = new Map<string, RunningTurn>();
   const lastPositions = new Map<string, number>();
   /** Turns that are stored; the others in the queue are about to be, and must not start before. */
   const stored = new Set<string>();
-  /** Sessions that are being removed. */
-  const closed = new Set<string>();
+  const closing = createClosing({ endTurns });
   let isDraining = false;
   /** What an earlier gateway left is not in the queue before: who asks for something meanwhile waits, or would overtake it. */
   let recovery = Promise.resolve();
@@ -179,7 +188,7 @@ export function createTurns(deps: TurnsDeps): Turns {
     const admissionDeps = { store, registry, queue, limits, rateLimits, freeMemory, now };
     const admission = await admit(caller, request, admissionDeps);
     await supervision.check(caller, admission.agent);
-    const levels = await supervision.levels(callerBy(caller), admission.agent);
+    const levels = await supervision.levels(callerBy(caller), admission.agent.name);
     checkPlace(admission, request, admissionDeps);
     supervision.checkCount(caller);
     const turn: NewTurn = {
@@ -196,7 +205,7 @@ export function createTurns(deps: TurnsDeps): Turns {
       },
       queuedAt: now(),
     };
-    if (closed.has(turn.session)) throw noSession(turn.session);
+    closing.check(turn.session, admission.agent.name);
     const attachments = kept.writes(turn.session);
     await enqueue(turn, admission, { ...request, levels, attachments, idempotency });
     return get(gatewayCaller, turn.turn);
@@ -210,7 +219,7 @@ export function createTurns(deps: TurnsDeps): Turns {
     const { session, by, queuedAt: createdAt } = turn;
     const prompt = [...turn.prompt];
     const id = turn.turn;
-    turns.set(id, { turn, owner, levels });
+    turns.set(id, { turn, owner, levels, agentName: agent.name });
     // In the queue before it is stored: the next request must see the place taken.
     const place = on_busy === "interrupt" ? "first_of_session" : "last";
     queue.add({ turn: id, session, agent: agent.name, caller: callerName(owner), levels }, place);
@@ -328,23 +337,15 @@ export function createTurns(deps: TurnsDeps): Turns {
     return get(caller, id);
   }
 
-  async function closeSession(caller: Caller, session: string): Promise<() => void> {
-    if (closed.has(session)) throw noSession(session);
-    closed.add(session);
-    const reopen = () => void closed.delete(session);
-    try {
-      await recovery;
-      // What was taken just before is stored first: an unstored turn cannot be cancelled.
-      await log.commit([]);
-      const waiting = [...turns.values()].filter(({ turn }) => turn.session === session && !running.has(turn.turn));
-      for (const { turn } of waiting) await cancel(caller, turn.turn);
-      const current = queue.running(session);
-      if (current) await cancel(caller, current.turn);
-      return reopen;
-    } catch (error) {
-      reopen();
-      throw error;
-    }
+  /** Those that wait first, or they would start. */
+  async function endTurns(caller: Caller, isIts: (turn: { session: string; agent: string }) => boolean): Promise<void> {
+    await recovery;
+    // What was taken just before is stored first: an unstored turn cannot be cancelled.
+    await log.commit([]);
+    const its = [...turns.values()].filter(({ turn, agentName }) => isIts({ session: turn.session, agent: agentName }));
+    const ids = its.map(({ turn }) => turn.turn);
+    for (const id of ids.filter((one) => !running.has(one))) await cancel(caller, id);
+    for (const id of ids) await cancel(caller, id);
   }
 
   function onEvents(session: string, events: readonly TurnEvent[]): void {
@@ -367,9 +368,8 @@ export function createTurns(deps: TurnsDeps): Turns {
   async function recover(): Promise<void> {
     await rateLimits.load();
     for (const row of await recoverTurns(store, log)) {
-      const agent = registry.agents.find(({ name }) => name === row.agent);
-      const levels = agent ? await supervision.levels(row.by, agent) : 0;
-      turns.set(row.turn, { turn: row, owner: row.owner, levels });
+      const levels = await supervision.levels(row.by, row.agent);
+      turns.set(row.turn, { turn: row, owner: row.owner, levels, agentName: row.agent });
       stored.add(row.turn);
       const { turn, session } = row;
       queue.add({ turn, session, agent: row.agent, caller: callerName(row.owner), levels }, "last");
@@ -400,7 +400,8 @@ export function createTurns(deps: TurnsDeps): Turns {
       return { turn: await get(caller, id), approvals };
     },
     cancel,
-    closeSession,
+    closeSession: closing.session,
+    closeAgent: closing.agent,
     callerOf: supervision.callerOf,
     workOf: work.of,
     onEvents,
@@ -414,8 +415,4 @@ export function createTurns(deps: TurnsDeps): Turns {
       return queue.length;
     },
   };
-}
-
-function noSession(session: string): GatewayError {
-  return new GatewayError("not_found", `There is no session "${session}".`, { field: "session" });
 }

@@ -162,6 +162,16 @@ describe("the pool", () => {
     expect(await scene.pool.acquire(plain, "a")).toBe(scene.started[2]);
   });
 
+  test("a process that cannot be used any more is ended when it is released", async () => {
+    const scene = openPool(2);
+    await scene.pool.acquire(plain, "a");
+    await scene.pool.acquire(plain, "b");
+    scene.started[0]!.isUsable = false;
+    for (const session of ["a", "b"]) scene.pool.release(session);
+    await until("it to be gone", () => scene.pool.size === 1);
+    expect(sessionsOf(scene.alive())).toEqual(["b"]);
+  });
+
   test("a start that fails rejects, and gives its place back", async () => {
     const scene = openPool(1);
     scene.failNext = true;
