@@ -1,6 +1,5 @@
 // Puts a gateway together and takes it apart again: config → data folder → store → log → pool → turns → app → listener, and back [S3].
 import type { Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { createAdaptorServer } from "@hono/node-server";
 import type { Logger } from "pino";
@@ -23,11 +22,11 @@ import { createKeyRing, nobodysHash, type ServiceKey } from "./http/auth/key-rin
 import { createSigner } from "./http/auth/signed.ts";
 import { createSignInLinks } from "./http/sign-in.ts";
 import { fixedKeys } from "./keys.ts";
+import { listen, localAddress, ownAddress, ownHost } from "./listen.ts";
 import { createEventLog } from "./log/event-log.ts";
 import { gatewayCaller, type Caller } from "./protocol/callers.ts";
 import { browserScopes, ordinaryScopes } from "./protocol/scopes.ts";
 import type { AgentConfig } from "./protocol/agents.ts";
-import { SetupError } from "./protocol/errors.ts";
 import type { Limits } from "./protocol/limits.ts";
 import type { Store } from "./store/port.ts";
 import { openSqliteStore } from "./store/sqlite.ts";
@@ -35,6 +34,7 @@ import { createAgents } from "./turns/agents.ts";
 import { createTurnIds } from "./turns/turn-id.ts";
 import { createSessions } from "./turns/sessions.ts";
 import { createTurns, type Turns } from "./turns/turns.ts";
+import { checkWorkspaces } from "./workspaces.ts";
 
 export interface Gateway {
   /** `http://host:port` */
@@ -55,6 +55,7 @@ export interface GatewayOptions {
 
 /** Starts a gateway; resolves when it listens. Throws a `SetupError`, and has then left nothing open. */
 export async function startGateway(config: Config, { logger, version, openCaller }: GatewayOptions): Promise<Gateway> {
+  checkWorkspaces(config.agents);
   const data = openDataFolder(config.dataFolder);
   // What is open when a start fails half-way is closed again, the newest first.
   const opened = new AsyncDisposableStack();
@@ -79,12 +80,12 @@ export async function startGateway(config: Config, { logger, version, openCaller
     const newTurnId = createTurnIds();
     let turns: Turns;
     let address = "";
-    const ownHost = hostForOwn(config.host);
     let isShuttingDown = false;
-    const supervisors = createSupervisors(() => `http://${ownHost}:${new URL(address).port}${mcpPath}`);
+    const supervisors = createSupervisors(() => `${ownAddress(config.host, address)}${mcpPath}`);
     const pool = createPool({
       limits: config.limits,
       registry,
+      freeMemory: () => process.availableMemory(),
       start: async (agent, session, isAnew) => {
         const origin = isAnew ? { kind: "new" as const } : await originOf(session, { store, places });
         return supervisors.start(agent, session, (supervision) =>
@@ -144,7 +145,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
       links,
       supervisors,
       openCaller,
-      allowedHosts: [...config.allowedHosts, ownHost],
+      allowedHosts: [...config.allowedHosts, ...ownHost(config.host)],
       allowedOrigins: [...config.allowedOrigins, ...config.agents.flatMap((agent) => agent.public?.origins ?? [])],
       notReady: () => {
         if (isShuttingDown) return "The gateway is shutting down.";
@@ -157,14 +158,14 @@ export async function startGateway(config: Config, { logger, version, openCaller
       fetch: app.fetch,
       serverOptions: { maxHeaderSize: config.limits.header_bytes, ...requestTimeouts(config.limits) },
     }) as Server;
-    const keeping = keepYoung(config.limits.transcript_age_days, store, logger);
+    const keeping = keepTidy(config.limits.transcript_age_days, store, logger);
     opened.defer(() => {
       clearInterval(keyTimer);
       clearInterval(keeping);
       server.close();
     });
     address = await listen(server, config);
-    data.announce(address);
+    data.announce(localAddress(address));
     await turns.recover();
     pool.fill();
     logger.info({ address, claude: cli.version, agents: registry.agents.map(({ name }) => name) }, "listening");
@@ -172,6 +173,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
     let closing: Promise<void> | undefined;
     const close = async (graceMs: number) => {
       isShuttingDown = true;
+      logger.info({ running: turns.runningCount, waiting: turns.queueLength, graceMs }, "shutting down");
       clearInterval(keeping);
       clearInterval(keyTimer);
       await turns.drain(graceMs);
@@ -188,7 +190,9 @@ export async function startGateway(config: Config, { logger, version, openCaller
     };
     return {
       address,
-      signInUrl: openCaller ? undefined : `${config.publicUrl ?? address}${links.make(fixedKeys(config)[0]!)}`,
+      signInUrl: openCaller
+        ? undefined
+        : `${config.publicUrl ?? localAddress(address)}${links.make(fixedKeys(config)[0]!)}`,
       claudeVersion: cli.version,
       close: (graceMs = config.limits.shutdown_grace_s * 1000) => (closing ??= close(graceMs)),
     };
@@ -220,42 +224,15 @@ function openKey({ key }: Caller): ServiceKey {
 
 const hourMs = 60 * 60 * 1000;
 
-/** Removes events that are older than they may get, now and every hour. */
-function keepYoung(days: number | undefined, store: Store, logger: Logger): NodeJS.Timeout | undefined {
-  if (days === undefined) return undefined;
-  const sweepEvents = () =>
-    store.removeOldEvents(gatewayCaller, Date.now() - days * 24 * hourMs).then(
-      (removed) => removed > 0 && logger.info({ removed }, "removed old events"),
-      (error: unknown) => logger.error({ err: error }, "old events could not be removed"),
-    );
-  void sweepEvents();
-  return setInterval(() => void sweepEvents(), hourMs).unref();
-}
-
-/** What the gateway's own processes call it by, as an address has it; of all the machine's addresses they take loopback. */
-function hostForOwn(host: string): string {
-  if (host === "0.0.0.0") return "127.0.0.1";
-  if (host === "::") return "[::1]";
-  return host.includes(":") ? `[${host}]` : host;
-}
-
-function listen(server: Server, { host, port }: Config): Promise<string> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EADDRINUSE" && error.code !== "EACCES" && error.code !== "EADDRNOTAVAIL")
-        return reject(error);
-      const why = error.code === "EADDRINUSE" ? "is in use" : "cannot be listened on";
-      reject(
-        new SetupError(
-          "port_taken",
-          `${host}:${port} ${why}.`,
-          "Set SLUICE_PORT to another port (0 takes a free one), or end what uses it.",
-        ),
-      );
-    });
-    server.listen(port, host, () => {
-      const { address, family, port: taken } = server.address() as AddressInfo;
-      resolve(`http://${family === "IPv6" ? `[${address}]` : address}:${taken}`);
-    });
-  });
+/** Removes what has been kept for its time, and events that are older than they may get: now and every hour. */
+function keepTidy(days: number | undefined, store: Store, logger: Logger): NodeJS.Timeout {
+  const sweepStore = async () => {
+    await store.dropExpired(Date.now());
+    if (days === undefined) return;
+    const removed = await store.removeOldEvents(gatewayCaller, Date.now() - days * 24 * hourMs);
+    if (removed > 0) logger.info({ removed }, "removed old events");
+  };
+  const tidy = () => void sweepStore().catch((error: unknown) => logger.error({ err: error }, "old rows stay for now"));
+  tidy();
+  return setInterval(tidy, hourMs).unref();
 }

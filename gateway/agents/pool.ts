@@ -13,6 +13,8 @@ export interface PoolOptions {
   /** Starts a process for a session of an agent; `isAnew`: though what the CLI knew of the session is lost. */
   readonly start: (agent: AgentConfig, session: string, isAnew: boolean) => Promise<Driver>;
   readonly now?: () => number;
+  /** Of this machine, in bytes. Default: without end. */
+  readonly freeMemory?: () => number;
 }
 
 export interface Pool {
@@ -64,13 +66,14 @@ interface Member {
 /** A new spare waits so long: the process that was just taken needs the machine for its first turn. */
 const refillMs = 1000;
 
-export function createPool({ limits, registry, start, now = Date.now }: PoolOptions): Pool {
+export function createPool(options: PoolOptions): Pool {
+  const { limits, registry, start, now = Date.now, freeMemory = () => Infinity } = options;
   const members = new Map<string, Member>();
   let isClosed = false;
   let refill: NodeJS.Timeout | undefined;
   /** Resolves at the next release: one that waits for room looks again. */
   let released = Promise.withResolvers<void>();
-  const idleTimer = setInterval(endLongIdle, Math.min(limits.process_idle_s * 250, 5000)).unref();
+  const idleTimer = setInterval(lookAround, Math.min(limits.process_idle_s * 250, 5000)).unref();
   registry.onChange(() => {
     endLongIdle();
     fill();
@@ -139,6 +142,18 @@ export function createPool({ limits, registry, start, now = Date.now }: PoolOpti
     }
   }
 
+  function lookAround(): void {
+    endLongIdle();
+    // One at a time: what it gives back shows only when it is gone.
+    const leaving = isShortOfMemory() ? longestIdle([...members.values()]) : undefined;
+    if (leaving) void endIfIdle(leaving);
+  }
+
+  /** [T6] New work is refused then, for want of what idle processes hold. */
+  function isShortOfMemory(): boolean {
+    return freeMemory() < limits.min_free_memory_mb * 1024 * 1024;
+  }
+
   function endLongIdle(): void {
     const before = now() - limits.process_idle_s * 1000;
     for (const member of members.values()) {
@@ -161,6 +176,7 @@ export function createPool({ limits, registry, start, now = Date.now }: PoolOpti
   }
 
   function fill(): void {
+    if (isShortOfMemory()) return;
     for (const agent of registry.agents) {
       const count = [...members.values()].filter((member) => member.agent === agent && member.state === "spare").length;
       for (let missing = agent.spares - count; missing > 0 && !isClosed && hasRoomFor(agent); missing--)

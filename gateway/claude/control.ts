@@ -123,6 +123,14 @@ export function billingFits(billing: Billing, reported: Account): boolean {
   return billing === paidBy(reported);
 }
 
+/** What a turn's `apiKeySource` is where a key pays that is billed by use. */
+const keySources = new Set(["ANTHROPIC_API_KEY", "apiKeyHelper", "/login managed key"]);
+
+/** [P5] Whether the source that a turn begins with may pay. It names keys alone: of logins it says nothing. */
+export function turnBillingFits(billing: Billing, apiKeySource: string): boolean {
+  return billing !== "subscription" || !keySources.has(apiKeySource);
+}
+
 /** Who pays by the CLI's account: a login of claude.ai is a subscription, everything else that it names is billed by use. */
 export function paidBy({ apiProvider, apiKeySource, tokenSource }: Account): Billing | "nobody" {
   if (apiProvider !== undefined && apiProvider !== "firstParty") return "api_key";

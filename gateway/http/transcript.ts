@@ -69,7 +69,8 @@ async function getTranscript(c: Context<Env>, deps: TranscriptDeps): Promise<Res
   if (page?.next) c.header("Link", `<${nextUrl(c, deps, page.next)}>; rel="next"`);
   if (page) return c.body(rendered(session, format, page));
   const onError = (error: unknown) => error instanceof GatewayError || deps.onBug(error, c.get("requestId"));
-  return c.body(streamBody(whole(scope, format), { stallMs: deps.limits.write_timeout_s * 1000, onError }));
+  const isGood = () => deps.isGood(c.get("identity"));
+  return c.body(streamBody(whole(scope, format, isGood), { stallMs: deps.limits.write_timeout_s * 1000, onError }));
 }
 
 function setContentHeaders(
@@ -105,9 +106,13 @@ async function pendingApprovals({ store, caller, session }: TranscriptScope): Pr
   return (await store.approvals(caller, filter)).map(approvalJson);
 }
 
-async function* whole(scope: TranscriptScope, format: TranscriptFormat): AsyncGenerator<string> {
+/** [A3] A reader may take long: one whose key is revoked meanwhile gets no more of it. */
+async function* whole(scope: TranscriptScope, format: TranscriptFormat, isGood: () => boolean): AsyncGenerator<string> {
   if (format === "md") yield head(scope.session);
-  for await (const { turn, messages } of readTurns(scope)) yield renderedTurn(format, { turn, messages });
+  for await (const { turn, messages } of readTurns(scope)) {
+    if (!isGood()) throw new GatewayError("unauthorized", "This key or token is not good any more.");
+    yield renderedTurn(format, { turn, messages });
+  }
 }
 
 /** A page, which is not streamed. */

@@ -108,20 +108,24 @@ function endingEvent({ turn, ending, lastSeq, endedAt }: TurnView): LogEvent | u
   return { seq: lastSeq, first: lastSeq, turn, at: endedAt ?? 0, type: ending.type, json: JSON.stringify(ending) };
 }
 
-/** The turn once it has ended, or as it is after so many seconds, or when the client has gone. */
+/** The turn once it has ended, or as it is after so many seconds, or when the client has gone. Throws `unauthorized` where they may not read it any more. */
 async function waitForEnd(c: Context<Env>, deps: RouteDeps, turn: TurnView, seconds: number): Promise<TurnView> {
   const caller = c.get("caller");
-  if (hasEnded(turn.state)) return turn;
+  if (hasEnded(turn.state) || c.req.raw.signal.aborted) return turn;
   const cursor = await deps.log.subscribe(caller, turn.session, turn.firstSeq);
   if (!cursor) return turn;
-  const timer = setTimeout(() => cursor.close(), seconds * 1000);
+  const { isGood, checkMs } = streamBasics(c, deps, turn.session);
   const close = () => cursor.close();
+  const timer = setTimeout(close, seconds * 1000);
+  const checks = setInterval(() => isGood() || close(), checkMs);
   c.req.raw.signal.addEventListener("abort", close);
   for (let batch = await cursor.next(); batch; batch = await cursor.next())
     if (batch.events.some((event) => event.turn === turn.turn && isTerminal(event))) break;
   clearTimeout(timer);
+  clearInterval(checks);
   c.req.raw.signal.removeEventListener("abort", close);
   cursor.close();
+  if (!isGood()) throw new GatewayError("unauthorized", "This key or token is not good any more.");
   return deps.turns.get(caller, turn.turn);
 }
 

@@ -40,15 +40,21 @@ export const removeAgent = z.strictObject({
   user: userName.optional(),
 });
 
-/** `?limit=&cursor=` of a list. */
-const page = {
-  limit: z.coerce.number().int().min(1).max(200).default(50),
-  cursor: z.string().max(200).optional(),
-};
+/** `?limit=` of a list. */
+const limit = wholeNumber(1, 200).default(50);
+/** `?cursor=` of a list whose cursors are ids. */
+const idCursor = z.uuid("must be the next_cursor of an earlier page").toLowerCase().optional();
+
+/** A number of a query, which is a text. */
+export function wholeNumber(least: number, most: number) {
+  const error = `must be a whole number from ${least} to ${most}`;
+  return z.coerce.number(error).int(error).min(least, error).max(most, error);
+}
 
 /** `GET /api/turns` */
 export const listTurns = z.strictObject({
-  ...page,
+  limit,
+  cursor: idCursor,
   session: uuid.optional(),
   agent: agentName.optional(),
   state: z.enum(turnStates).optional(),
@@ -57,7 +63,8 @@ export const listTurns = z.strictObject({
 
 /** `GET /api/approvals` */
 export const listApprovals = z.strictObject({
-  ...page,
+  limit,
+  cursor: idCursor,
   session: uuid.optional(),
   state: z.enum(["pending", "resolved"]).default("pending"),
   user: userName.optional(),
@@ -110,13 +117,14 @@ const time = z.iso
 
 /** `GET /api/sessions` */
 export const listSessions = z.strictObject({
-  ...page,
+  limit,
+  cursor: z.string().max(200).optional(),
   agent: agentName.optional(),
   user: userName.optional(),
   state: z.enum(turnStates).optional(),
   since: time.optional(),
   until: time.optional(),
-  q: z.string().trim().min(1).max(500).optional(),
+  q: z.string().trim().min(1, "must not be empty").max(500, "must be at most 500 characters").optional(),
 });
 
 /** `PUT /api/turns/{turn}/rating`; null takes it back. */

@@ -297,10 +297,15 @@ export interface Store {
   session(caller: Caller, session: string): Promise<SessionRow | undefined>;
   /** Newest activity first. */
   sessions(caller: Caller, filter: SessionFilter): Promise<SessionRow[]>;
-  /** Removes a session with all that is its own; undefined if the caller has no such session. */
+  /**
+   * Removes a session with all that is its own, and what its owner had sent ahead for it, as far as no other session refers to that;
+   * undefined if the caller has no such session.
+   */
   removeSession(caller: Caller, session: string): Promise<Removed | undefined>;
   /** Removes the events of turns that ended before `before`. Resolves with how many events went. */
   removeOldEvents(caller: Caller, before: number): Promise<number>;
+  /** Drops what is kept for a time only: idempotency keys for a day, attachments that no session refers to for a week. */
+  dropExpired(now: number): Promise<void>;
   snapshot(caller: Caller, session: string): Promise<Snapshot | undefined>;
   turn(caller: Caller, turn: string): Promise<TurnRow | undefined>;
   /** Newest first. */

@@ -35,7 +35,9 @@ export function createReads(sql: Statements): Reads {
         only_user: none(user),
         before: none(before),
       };
-      return (sql.turns.all({ ...filter, limit, ...visibility(caller) }) as Row[]).map(readTurn);
+      const ofUser = caller.reach === "user" ? sql.turnsOfUser : sql.turns;
+      const list = session === undefined ? ofUser : sql.turnsOfSession;
+      return (list.all({ ...filter, limit, ...visibility(caller) }) as Row[]).map(readTurn);
     },
     async turnSpans(caller, session, { from, order, limit }) {
       const statement = order === "asc" ? sql.turnSpans : sql.turnSpansBack;

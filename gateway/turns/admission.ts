@@ -91,7 +91,13 @@ function checkRoom(agent: AgentConfig, owner: Owner, { queue, limits, freeMemory
   const caller = callerName(owner);
   const extra = { retry_after_s: retryAfterS };
   if (queue.count((entry) => entry.caller === caller) >= limits.queue_per_caller)
-    throw new GatewayError("too_many_requests", "Too many turns of yours are waiting. Try again later.", extra);
+    throw new GatewayError("too_many_requests", "Too many turns of yours are waiting. Try again later.", {
+      ...extra,
+      headers: {
+        "RateLimit-Policy": `"waiting-caller";q=${limits.queue_per_caller}`,
+        RateLimit: `"waiting-caller";r=0`,
+      },
+    });
   if (queue.length >= limits.queue || queue.count((entry) => entry.agent === agent.name) >= agent.queue)
     throw new GatewayError("queue_full", "Too many turns are waiting. Try again later.", extra);
   if (freeMemory() < limits.min_free_memory_mb * 1024 * 1024)

@@ -58,10 +58,10 @@ export interface Turns {
    * there are no new ones. Throws `not_found` where somebody else is just doing that.
    */
   closeSession(caller: Caller, session: string): Promise<() => void>;
-  /** As whom a supervising agent's process asks now. Throws `conflict` where no turn runs in it. */
-  callerOf(supervisor: Supervisor): Promise<Caller>;
   /** The same for an agent. The caller must see all its turns. */
   closeAgent(caller: Caller, agent: string): Promise<() => void>;
+  /** As whom a supervising agent's process asks now. Throws `conflict` where no turn runs in it. */
+  callerOf(supervisor: Supervisor): Promise<Caller>;
   /** What an agent has to do now. */
   workOf(agent: AgentConfig): Work;
   /** Events of a process, in order; for the pool. */
@@ -179,12 +179,14 @@ export function createTurns(deps: TurnsDeps): Turns {
   }
 
   async function makeIn(caller: Caller, request: TurnRequest, idempotency?: IdempotencyKey): Promise<TurnView> {
-    const kept = await keepAttachments(request.prompt, {
-      store,
-      caller,
-      maxBytes: limits.attachment_bytes,
-      maxTotalBytes: limits.body_bytes,
-    });
+    const keep = () =>
+      keepAttachments(request.prompt, {
+        store,
+        caller,
+        maxBytes: limits.attachment_bytes,
+        maxTotalBytes: limits.body_bytes,
+      });
+    const kept = await keep();
     const admissionDeps = { store, registry, queue, limits, rateLimits, freeMemory, now };
     const admission = await admit(caller, request, admissionDeps);
     await supervision.check(caller, admission.agent);
@@ -207,7 +209,13 @@ export function createTurns(deps: TurnsDeps): Turns {
     };
     closing.check(turn.session, admission.agent.name);
     const attachments = kept.writes(turn.session);
-    await enqueue(turn, admission, { ...request, levels, attachments, idempotency });
+    try {
+      await enqueue(turn, admission, { ...request, levels, attachments, idempotency });
+    } catch (error) {
+      // An attachment may have gone with another session meanwhile: then it is not found now.
+      if (!(error instanceof GatewayError)) await keep();
+      throw error;
+    }
     return get(gatewayCaller, turn.turn);
   }
 

@@ -65,6 +65,7 @@ export interface WholeAppOptions {
   readonly agents?: readonly AgentConfig[];
   readonly limits?: z.input<typeof limits>;
   readonly allowedOrigins?: readonly string[];
+  readonly publicUrl?: string;
   readonly now?: () => number;
   readonly openCaller?: Caller;
   /** By default a bug is an error at the app's end. */
@@ -138,7 +139,7 @@ export async function openWholeApp(options: WholeAppOptions = {}): Promise<Whole
     now,
     onBug,
     version: "0.0.0-test",
-    publicUrl: undefined,
+    publicUrl: options.publicUrl,
     allowedHosts: [host],
     allowedOrigins: [...(options.allowedOrigins ?? []), ...agents.flatMap((agent) => agent.public?.origins ?? [])],
     openCaller: options.openCaller,

@@ -55,7 +55,8 @@ export function createAuth({ keys, signer, supervisors, openCaller, now = Date.n
     const isStream = c.req.method === "GET" && c.req.path.endsWith("/events");
     const ticket = isStream ? c.req.query("ticket") : undefined;
     if (ticket !== undefined) return byTicket(ticket);
-    const cookie = getCookie(c, cookieName);
+    // Browsers send it along from every port of this host, also where a page of another one may call with a token of its own.
+    const cookie = c.get("isOfOwnPage") ? getCookie(c, cookieName) : undefined;
     if (cookie !== undefined) return byCookie(cookie);
     if (openCaller) return openIdentity(openCaller);
     throw unauthorized("A key is needed: Authorization: Bearer <key>.");

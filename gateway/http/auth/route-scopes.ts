@@ -42,6 +42,12 @@ export const routeScopes: Readonly<Record<string, Scope | null>> = {
   "POST /mcp": null,
 };
 
+/** Routes that another scope opens as well: whoever reads transcripts gets what they refer to. */
+export const secondScopes: Readonly<Record<string, Scope>> = {
+  "GET /api/sessions/:session": "transcripts",
+  "GET /api/attachments/:hash": "transcripts",
+};
+
 /** Refuses a caller whose key does not have the scope of the route that this request will meet. Behind authentication, before all routes. */
 export const checkScope: MiddlewareHandler<Env> = async (c, next) => {
   const route = matchedRoutes(c)
@@ -49,7 +55,8 @@ export const checkScope: MiddlewareHandler<Env> = async (c, next) => {
     // The first that fits is the one that answers.
     .find((name) => Object.hasOwn(routeScopes, name));
   const scope = route === undefined ? null : (routeScopes[route] ?? null);
-  if (scope !== null && !c.get("identity").scopes.has(scope))
+  const wanted = [scope, secondScopes[route ?? ""]].filter((one) => one !== undefined && one !== null);
+  if (scope !== null && !wanted.some((one) => c.get("identity").scopes.has(one)))
     throw new GatewayError("forbidden", `This needs a key with the scope "${scope}".`);
   await next();
 };

@@ -20,6 +20,7 @@ interface Scene {
   /** The next start fails. */
   failNext: boolean;
   time: number;
+  freeMemory: number;
 }
 
 const pools: Pool[] = [];
@@ -38,11 +39,13 @@ function openPool(processes: number, agents: AgentConfig[] = [plain]): Scene {
     registry,
     failNext: false,
     time: 0,
+    freeMemory: Infinity,
     alive: () => started.filter(({ isEnded }) => !isEnded),
     pool: createPool({
-      limits: limits.parse({ processes, process_idle_s: 10 }),
+      limits: limits.parse({ processes, process_idle_s: 10, min_free_memory_mb: 100 }),
       registry,
       now: () => scene.time,
+      freeMemory: () => scene.freeMemory,
       start: async (_, session) => {
         if (scene.failNext) {
           scene.failNext = false;
@@ -193,6 +196,36 @@ describe("the pool", () => {
     scene.time = 10_000;
     await vi.advanceTimersByTimeAsync(5000);
     expect(sessionsOf(scene.alive())).toEqual(["fresh", "held", "own"]);
+  });
+
+  test("[T6] below the memory floor idle processes are ended, one after the other, and no spare is started", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    const agent = readAgent({ spares: 1 });
+    const scene = openPool(5, [agent]);
+    for (const session of ["held", "older", "own", "newer"]) await scene.pool.acquire(agent, session);
+    for (const session of ["own", "older", "newer"]) {
+      scene.pool.release(session);
+      scene.time += 1;
+    }
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(scene.alive()).toHaveLength(4);
+    scene.freeMemory = 100 * 1024 * 1024 - 1;
+    scene.pool.fill();
+    const left = [sessionsOf(scene.alive())];
+    for (let look = 0; look < 4; look++) {
+      await vi.advanceTimersByTimeAsync(2500);
+      left.push(sessionsOf(scene.alive()));
+    }
+    expect(left).toEqual([
+      ["held", "newer", "older", "own"],
+      ["held", "newer", "older"],
+      ["held", "newer"],
+      ["held"],
+      ["held"],
+    ]);
+    scene.freeMemory = 100 * 1024 * 1024;
+    scene.pool.fill();
+    await until("the spare", () => scene.started.length === 5);
   });
 
   test("[P6] a new session takes a spare's id, and a session that exists never takes a spare", async () => {
