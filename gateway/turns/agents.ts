@@ -120,6 +120,7 @@ export function createAgents(deps: AgentsDeps): Agents {
   }
 
   async function change(caller: Caller, name: string, changes: AgentChange): Promise<AgentView> {
+    changeable(caller, name);
     return alone(name, async () => {
       const stored = changeable(caller, name);
       const merged = Object.entries({ ...stored.settings, ...changes }).filter(([, value]) => value !== null);
@@ -155,17 +156,14 @@ export function createAgents(deps: AgentsDeps): Agents {
   }
 
   async function remove(caller: Caller, name: string, { isForced }: { isForced: boolean }): Promise<void> {
+    changeable(caller, name);
     await alone(name, async () => {
       changeable(caller, name);
       const all = turns.workOf(registry.find(name)).turns;
       if (all.length > 0 && !isForced)
-        throw new GatewayError(
-          "conflict",
-          "This agent has turns that run or wait. With ?force=true they are cancelled.",
-          {
-            turns: all.length,
-          },
-        );
+        throw new GatewayError("conflict", "This agent has turns. With ?force=true they are cancelled.", {
+          turns: all.length,
+        });
       const reopen = await turns.closeAgent({ ...gatewayCaller, key: caller.key, user: caller.user }, name);
       try {
         // Nothing must work in it any more. Where it has work in it, the agent stays.
@@ -179,6 +177,7 @@ export function createAgents(deps: AgentsDeps): Agents {
     });
   }
 
+  /** A caller who is limited to other agents hears nothing of this one, not even that somebody is changing it. */
   function changeable(caller: Caller, name: string): StoredAgent {
     registry.find(name, caller.agents);
     const stored = registry.stored(name);
