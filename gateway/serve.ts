@@ -7,6 +7,8 @@ import { createPool } from "./agents/pool.ts";
 import { originOf } from "./agents/session-origin.ts";
 import { createSnapshots } from "./agents/snapshots.ts";
 import { createRegistry } from "./agents/registry.ts";
+import { addStored } from "./agents/settings.ts";
+import { createSupervisors } from "./agents/supervisors.ts";
 import { createApp } from "./app.ts";
 import { credentialOf } from "./claude/credential.ts";
 import { startDriver } from "./claude/driver.ts";
@@ -15,11 +17,12 @@ import { sweep } from "./claude/run-folder.ts";
 import type { Config } from "./config.ts";
 import { openDataFolder } from "./data-folder.ts";
 import { visitorKey } from "./http/auth/authenticate.ts";
+import { mcpPath } from "./http/auth/identity.ts";
 import { createKeyRing, nobodysHash, type ServiceKey } from "./http/auth/key-ring.ts";
 import { createSigner } from "./http/auth/signed.ts";
 import { createSignInLinks } from "./http/sign-in.ts";
 import { fixedKeys } from "./keys.ts";
-import { listen, localAddress, ownHost } from "./listen.ts";
+import { listen, localAddress, ownAddress, ownHost } from "./listen.ts";
 import { createEventLog } from "./log/event-log.ts";
 import { gatewayCaller, type Caller } from "./protocol/callers.ts";
 import { browserScopes, ordinaryScopes } from "./protocol/scopes.ts";
@@ -27,6 +30,7 @@ import type { AgentConfig } from "./protocol/agents.ts";
 import type { Limits } from "./protocol/limits.ts";
 import type { Store } from "./store/port.ts";
 import { openSqliteStore } from "./store/sqlite.ts";
+import { createAgents } from "./turns/agents.ts";
 import { createTurnIds } from "./turns/turn-id.ts";
 import { createSessions } from "./turns/sessions.ts";
 import { createTurns, type Turns } from "./turns/turns.ts";
@@ -69,32 +73,43 @@ export async function startGateway(config: Config, { logger, version, openCaller
       onFailure: (session, error) => logger.warn({ session, err: error }, "no snapshot"),
     });
     const registry = createRegistry(config.agents);
+    addStored(registry, await store.agents(gatewayCaller), config, (agent, why) =>
+      logger.warn({ agent, why }, "an agent that was made by API is left out"),
+    );
+    const credential = (agent: AgentConfig) => credentialOf(agent, config.environment);
     const newTurnId = createTurnIds();
     let turns: Turns;
+    let address = "";
     let isShuttingDown = false;
+    const supervisors = createSupervisors(() => `${ownAddress(config.host, address)}${mcpPath}`);
     const pool = createPool({
       limits: config.limits,
-      agents: config.agents,
+      registry,
       freeMemory: () => process.availableMemory(),
-      start: async (agent, session, isAnew) =>
-        startDriver({
-          origin: isAnew ? { kind: "new" } : await originOf(session, { store, places }),
-          binary: cli.path,
-          agent,
-          session,
-          workspace: agent.workspace ?? data.workspace,
-          runFolder: data.run,
-          environment: config.environment,
-          deadlines: { endMs: config.limits.process_end_s * 1000 },
-          onEvents: (events) => turns.onEvents(session, events),
-          decide: (question, signal) => turns.approvals.ask(agent, session, question, signal),
-          newTurnId,
-        }),
+      start: async (agent, session, isAnew) => {
+        const origin = isAnew ? { kind: "new" as const } : await originOf(session, { store, places });
+        return supervisors.start(agent, session, (supervision) =>
+          startDriver({
+            origin,
+            binary: cli.path,
+            agent,
+            session,
+            workspace: agent.workspace ?? data.workspace,
+            runFolder: data.run,
+            environment: config.environment,
+            supervision,
+            deadlines: { endMs: config.limits.process_end_s * 1000 },
+            onEvents: (events) => turns.onEvents(session, events),
+            decide: (question, signal) => turns.approvals.ask(agent, session, question, signal),
+            newTurnId,
+          }),
+        );
+      },
     });
     opened.defer(() => pool.close());
     const onBug = (error: unknown, id: string) => logger.error({ err: error, id }, "bug");
     turns = createTurns({
-      credentialOf: (agent) => credentialOf(agent, config.environment),
+      credentialOf: credential,
       onAnswer: snapshots.take,
       store,
       log,
@@ -115,9 +130,12 @@ export async function startGateway(config: Config, { logger, version, openCaller
     const signer = createSigner(join(data.path, "signing.json"), keys);
     const links = createSignInLinks();
     const sessions = createSessions({ store, log, turns, pool, registry, places, newTurnId });
+    const agents = createAgents({ store, log, registry, turns, pool, bounds: config, credentialOf: credential });
     const app = createApp({
-      sessions,
       ...config,
+      sessions,
+      agents,
+      registry,
       store,
       log,
       turns,
@@ -125,6 +143,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
       keys,
       signer,
       links,
+      supervisors,
       openCaller,
       allowedHosts: [...config.allowedHosts, ...ownHost(config.host)],
       allowedOrigins: [...config.allowedOrigins, ...config.agents.flatMap((agent) => agent.public?.origins ?? [])],
@@ -139,13 +158,13 @@ export async function startGateway(config: Config, { logger, version, openCaller
       fetch: app.fetch,
       serverOptions: { maxHeaderSize: config.limits.header_bytes, ...requestTimeouts(config.limits) },
     }) as Server;
-    const keeping = keepYoung(config.limits.transcript_age_days, store, logger);
+    const keeping = keepTidy(config.limits.transcript_age_days, store, logger);
     opened.defer(() => {
       clearInterval(keyTimer);
       clearInterval(keeping);
       server.close();
     });
-    const address = await listen(server, config);
+    address = await listen(server, config);
     data.announce(localAddress(address));
     await turns.recover();
     pool.fill();
@@ -205,14 +224,15 @@ function openKey({ key }: Caller): ServiceKey {
 
 const hourMs = 60 * 60 * 1000;
 
-/** Removes events that are older than they may get, now and every hour. */
-function keepYoung(days: number | undefined, store: Store, logger: Logger): NodeJS.Timeout | undefined {
-  if (days === undefined) return undefined;
-  const sweepEvents = () =>
-    store.removeOldEvents(gatewayCaller, Date.now() - days * 24 * hourMs).then(
-      (removed) => removed > 0 && logger.info({ removed }, "removed old events"),
-      (error: unknown) => logger.error({ err: error }, "old events could not be removed"),
-    );
-  void sweepEvents();
-  return setInterval(() => void sweepEvents(), hourMs).unref();
+/** Removes what has been kept for its time, and events that are older than they may get: now and every hour. */
+function keepTidy(days: number | undefined, store: Store, logger: Logger): NodeJS.Timeout {
+  const sweepStore = async () => {
+    await store.dropExpired(Date.now());
+    if (days === undefined) return;
+    const removed = await store.removeOldEvents(gatewayCaller, Date.now() - days * 24 * hourMs);
+    if (removed > 0) logger.info({ removed }, "removed old events");
+  };
+  const tidy = () => void sweepStore().catch((error: unknown) => logger.error({ err: error }, "old rows stay for now"));
+  tidy();
+  return setInterval(tidy, hourMs).unref();
 }

@@ -5,10 +5,11 @@ import type { Driver } from "../claude/driver.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { Limits } from "../protocol/limits.ts";
+import type { Registry } from "./registry.ts";
 
 export interface PoolOptions {
   readonly limits: Limits;
-  readonly agents: readonly AgentConfig[];
+  readonly registry: Pick<Registry, "agents" | "onChange">;
   /** Starts a process for a session of an agent; `isAnew`: though what the CLI knew of the session is lost. */
   readonly start: (agent: AgentConfig, session: string, isAnew: boolean) => Promise<Driver>;
   readonly now?: () => number;
@@ -33,8 +34,19 @@ export interface Pool {
   fill(): void;
   /** Live processes, those that are just ending included. */
   readonly size: number;
+  /** Those of one agent. */
+  processesOf(agent: string): ProcessCounts;
   /** Ends all, and takes no more. */
   close(): Promise<void>;
+}
+
+export interface ProcessCounts {
+  /** All that live, those that are just ending included. */
+  readonly live: number;
+  readonly busy: number;
+  readonly idle: number;
+  /** Up, and waiting for sessions that are still to come. */
+  readonly spare: number;
 }
 
 type State = "spare" | "busy" | "idle" | "ending";
@@ -55,13 +67,17 @@ interface Member {
 const refillMs = 1000;
 
 export function createPool(options: PoolOptions): Pool {
-  const { limits, agents, start, now = Date.now, freeMemory = () => Infinity } = options;
+  const { limits, registry, start, now = Date.now, freeMemory = () => Infinity } = options;
   const members = new Map<string, Member>();
   let isClosed = false;
   let refill: NodeJS.Timeout | undefined;
   /** Resolves at the next release: one that waits for room looks again. */
   let released = Promise.withResolvers<void>();
   const idleTimer = setInterval(lookAround, Math.min(limits.process_idle_s * 250, 5000)).unref();
+  registry.onChange(() => {
+    endLongIdle();
+    fill();
+  });
 
   async function acquire(agent: AgentConfig, session: string, { isAnew } = { isAnew: false }): Promise<Driver> {
     // Looks again after every wait: another call for the same session may have started its process meanwhile, and there may be only one.
@@ -72,6 +88,8 @@ export function createPool(options: PoolOptions): Pool {
         if (hasRoomFor(agent)) return add(agent, session, "busy", isAnew).driver;
         await makeRoom(agent);
       } else if (member.state === "ending") await member.gone;
+      // It was started for the agent as it was before. One that brings it up just now has it still, but not for long.
+      else if (member.agent !== agent && isStale(member)) await (member.holds > 0 ? released.promise : end(member));
       else {
         member.state = "busy";
         member.holds += 1;
@@ -105,6 +123,11 @@ export function createPool(options: PoolOptions): Pool {
     await member.gone;
   }
 
+  /** Its agent was changed or removed: it ends its turn, and takes no other. */
+  function isStale(member: Member): boolean {
+    return !registry.agents.includes(member.agent);
+  }
+
   /** Waits until one more process of this agent fits under both caps. */
   async function makeRoom(agent: AgentConfig): Promise<void> {
     for (;;) {
@@ -133,8 +156,10 @@ export function createPool(options: PoolOptions): Pool {
 
   function endLongIdle(): void {
     const before = now() - limits.process_idle_s * 1000;
-    for (const member of members.values())
-      if (member.state === "idle" && member.idleSince <= before) void endIfIdle(member);
+    for (const member of members.values()) {
+      const isLongIdle = member.state === "idle" && member.idleSince <= before;
+      if (isLongIdle || (member.state !== "busy" && isStale(member))) void endIfIdle(member);
+    }
   }
 
   /** A turn that the CLI began by itself is not cut off by idleness. */
@@ -144,9 +169,15 @@ export function createPool(options: PoolOptions): Pool {
     if (driver && !driver.isBusy && (member.state === "idle" || member.state === "spare")) await end(member);
   }
 
+  /** Its budget is spent, its agent another one now, or it did not do as it was told: it would only keep a place. */
+  async function endIfUseless(member: Member): Promise<void> {
+    const driver = await member.driver.catch(() => undefined);
+    if (driver?.isUsable === false || isStale(member)) await endIfIdle(member);
+  }
+
   function fill(): void {
     if (isShortOfMemory()) return;
-    for (const agent of agents) {
+    for (const agent of registry.agents) {
       const count = [...members.values()].filter((member) => member.agent === agent && member.state === "spare").length;
       for (let missing = agent.spares - count; missing > 0 && !isClosed && hasRoomFor(agent); missing--)
         add(agent, randomUUID(), "spare");
@@ -167,6 +198,7 @@ export function createPool(options: PoolOptions): Pool {
       member.idleSince = now();
       released.resolve();
       released = Promise.withResolvers();
+      void endIfUseless(member);
     },
     find: async (session) => members.get(session)?.driver.catch(() => undefined),
     async end(session) {
@@ -186,6 +218,11 @@ export function createPool(options: PoolOptions): Pool {
     fill,
     get size() {
       return members.size;
+    },
+    processesOf(agent) {
+      const states = [...members.values()].filter((one) => one.agent.name === agent).map(({ state }) => state);
+      const count = (state: State) => states.filter((one) => one === state).length;
+      return { live: states.length, busy: count("busy"), idle: count("idle"), spare: count("spare") };
     },
     async close() {
       isClosed = true;

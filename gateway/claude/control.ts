@@ -77,7 +77,8 @@ export function createControl({ write, decide }: ControlOptions): Control {
 
   return {
     initialize: async () => {
-      const response = await request({ subtype: "initialize" });
+      // Else a conversation keeps the system prompt that it began with, and with it its agent's old instructions.
+      const response = await request({ subtype: "initialize", systemPromptSnapshot: false });
       const parsed = z.looseObject({ account }).safeParse(response);
       return parsed.success ? parsed.data.account : {};
     },

@@ -4,6 +4,7 @@ import { closeSync, existsSync, openSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { SetupError } from "../protocol/errors.ts";
 import type { Store } from "./port.ts";
+import { createAgentRows } from "./sqlite-agents.ts";
 import { createApprovalRows } from "./sqlite-approvals.ts";
 import { createAttachments } from "./sqlite-attachments.ts";
 import { createCommit } from "./sqlite-commit.ts";
@@ -14,10 +15,10 @@ import { migrations } from "./sqlite-schema.ts";
 import { createUsage } from "./sqlite-usage.ts";
 import { prepareStatements, type Statements } from "./sqlite-statements.ts";
 
-/** Idempotency keys older than this are dropped at start. */
+/** Idempotency keys are kept for so long. */
 const idempotencyMs = 24 * 60 * 60 * 1000;
 
-/** Attachments that were sent longer ago, and that no prompt refers to, are dropped at start. */
+/** And attachments that no prompt refers to. */
 const uploadMs = 7 * 24 * 60 * 60 * 1000;
 
 /** Opens the file, made if absent. Throws a `SetupError` if it is damaged or of a newer Sluice. */
@@ -27,15 +28,20 @@ export function openSqliteStore(path: string): Store {
   const { note, ...approvals } = createApprovalRows(database);
   const attachments = createAttachments(database);
   const usage = createUsage(database);
-  attachments.dropUploads(Date.now() - uploadMs);
+  const agents = createAgentRows(database);
   return {
-    commit: createCommit(database, sql, { sessions: { write }, approvals: { note }, attachments, usage }),
+    commit: createCommit(database, sql, { sessions: { write }, approvals: { note }, attachments, usage, agents }),
     ...createReads(sql),
     ...sessions,
     ...approvals,
     ...attachments.reads,
     ...usage.reads,
+    ...agents.reads,
     ...createKeys(database),
+    async dropExpired(now) {
+      sql.dropIdempotencyKeys.run({ before: now - idempotencyMs });
+      attachments.dropUploads(now - uploadMs);
+    },
     async close() {
       database.close();
     },
@@ -53,7 +59,6 @@ function openDatabase(path: string): { database: DatabaseSync; sql: Statements }
     migrate(database, path);
     // A damaged table is found out here at the latest.
     const sql = prepareStatements(database);
-    sql.dropIdempotencyKeys.run({ before: Date.now() - idempotencyMs });
     // A commit that finds a lock holds up everything else meanwhile, and is tried again.
     database.exec("PRAGMA busy_timeout = 1000");
     return { database, sql };

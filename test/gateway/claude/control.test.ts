@@ -44,7 +44,10 @@ describe("our requests", () => {
     const { initialize, interrupt, written, answer } = control();
     const [account, done] = [initialize(), interrupt()];
     const [first, second] = written.map((line) => line.request_id);
-    expect(written.map((line) => line.request)).toEqual([{ subtype: "initialize" }, { subtype: "interrupt" }]);
+    expect(written.map((line) => line.request)).toEqual([
+      { subtype: "initialize", systemPromptSnapshot: false },
+      { subtype: "interrupt" },
+    ]);
     expect(first).not.toBe(second);
     answer({ subtype: "success", request_id: second });
     answer({ subtype: "success", request_id: first, response: { account: { tokenSource: "x" } } });
