@@ -2,6 +2,7 @@
 import { readFileSync, realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
+import { levelsBelow } from "./agents/levels.ts";
 import { agentConfig, agentFault, type AgentConfig } from "./protocol/agents.ts";
 import { permissionModes, type PermissionMode } from "./protocol/codes.ts";
 import { SetupError } from "./protocol/errors.ts";
@@ -128,6 +129,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     logLevel: env.SLUICE_LOG,
     environment: Object.freeze(withAbsoluteFolder(environment)),
   };
+  checkLevels(config);
   if (!isLoopback(config.host) && config.keys.length === 0)
     throw new SetupError(
       "config_invalid",
@@ -139,6 +141,17 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
 
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** Turns that wait for one another have a process each: with fewer, the last one would never get any. */
+function checkLevels({ agents, limits: { processes, supervise_depth: most } }: Config): void {
+  for (const { name } of agents) {
+    const levels = levelsBelow(agents, name, { most });
+    if (levels >= processes)
+      throw invalid(
+        `limits.processes must be at least ${levels + 1}: turns of "${name}" wait for turns of the agents that it supervises`,
+      );
+  }
 }
 
 function readFile(named: string | undefined): z.infer<typeof configFile> {

@@ -38,6 +38,13 @@ export function localAddress(address: string): string {
   return address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
 }
 
+/** The same for the gateway's own processes: by a name that it answers to, which an address that was looked up need not be. */
+export function ownAddress(host: string, address: string): string {
+  const local = new URL(localAddress(address));
+  const [name = local.hostname] = ownHost(host);
+  return `http://${name}:${local.port}`;
+}
+
 /** Whether a gateway answers there. */
 export function isAnswering(address: string): Promise<boolean> {
   return fetch(`${address}/healthz`).then(

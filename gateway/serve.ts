@@ -3,24 +3,29 @@ import type { Server } from "node:http";
 import { join } from "node:path";
 import { createAdaptorServer } from "@hono/node-server";
 import type { Logger } from "pino";
+import { createGit, locateGit } from "./agents/git.ts";
 import { createPool } from "./agents/pool.ts";
 import { originOf } from "./agents/session-origin.ts";
 import { createSnapshots } from "./agents/snapshots.ts";
-import { createRegistry } from "./agents/registry.ts";
+import { createRegistry, type Registry } from "./agents/registry.ts";
 import { addStored } from "./agents/settings.ts";
+import { createSupervisors } from "./agents/supervisors.ts";
+import { workspaceOf } from "./agents/workspace.ts";
+import { createWorktrees, type Worktrees } from "./agents/worktrees.ts";
 import { createApp } from "./app.ts";
 import { credentialOf } from "./claude/credential.ts";
 import { startDriver } from "./claude/driver.ts";
 import { locateCli } from "./claude/locate.ts";
 import { sweep } from "./claude/run-folder.ts";
 import type { Config } from "./config.ts";
-import { openDataFolder } from "./data-folder.ts";
+import { openDataFolder, type DataFolder } from "./data-folder.ts";
 import { visitorKey } from "./http/auth/authenticate.ts";
+import { mcpPath } from "./http/auth/identity.ts";
 import { createKeyRing, nobodysHash, type ServiceKey } from "./http/auth/key-ring.ts";
 import { createSigner } from "./http/auth/signed.ts";
 import { createSignInLinks } from "./http/sign-in.ts";
 import { fixedKeys } from "./keys.ts";
-import { listen, localAddress, ownHost } from "./listen.ts";
+import { listen, localAddress, ownAddress, ownHost } from "./listen.ts";
 import { createEventLog } from "./log/event-log.ts";
 import { gatewayCaller, type Caller } from "./protocol/callers.ts";
 import { browserScopes, ordinaryScopes } from "./protocol/scopes.ts";
@@ -75,27 +80,37 @@ export async function startGateway(config: Config, { logger, version, openCaller
       logger.warn({ agent, why }, "an agent that was made by API is left out"),
     );
     const credential = (agent: AgentConfig) => credentialOf(agent, config.environment);
+    const worktrees = openWorktrees(config, data);
+    opened.defer(() => worktrees.close());
     const newTurnId = createTurnIds();
     let turns: Turns;
+    let address = "";
     let isShuttingDown = false;
+    const supervisors = createSupervisors(() => `${ownAddress(config.host, address)}${mcpPath}`);
     const pool = createPool({
       limits: config.limits,
       registry,
       freeMemory: () => process.availableMemory(),
-      start: async (agent, session, isAnew) =>
-        startDriver({
-          origin: isAnew ? { kind: "new" } : await originOf(session, { store, places }),
-          binary: cli.path,
-          agent,
-          session,
-          workspace: agent.workspace ?? data.workspace,
-          runFolder: data.run,
-          environment: config.environment,
-          deadlines: { endMs: config.limits.process_end_s * 1000 },
-          onEvents: (events) => turns.onEvents(session, events),
-          decide: (question, signal) => turns.approvals.ask(agent, session, question, signal),
-          newTurnId,
-        }),
+      start: async (agent, session, isAnew) => {
+        const origin = isAnew ? { kind: "new" as const } : await originOf(session, { store, places });
+        const workspace = await workspaceOf(agent, { worktrees, shared: data.workspace });
+        return supervisors.start(agent, session, (supervision) =>
+          startDriver({
+            origin,
+            binary: cli.path,
+            agent,
+            session,
+            workspace,
+            runFolder: data.run,
+            environment: config.environment,
+            supervision,
+            deadlines: { endMs: config.limits.process_end_s * 1000 },
+            onEvents: (events) => turns.onEvents(session, events),
+            decide: (question, signal) => turns.approvals.ask(agent, session, question, signal),
+            newTurnId,
+          }),
+        );
+      },
     });
     opened.defer(() => pool.close());
     const onBug = (error: unknown, id: string) => logger.error({ err: error, id }, "bug");
@@ -121,7 +136,16 @@ export async function startGateway(config: Config, { logger, version, openCaller
     const signer = createSigner(join(data.path, "signing.json"), keys);
     const links = createSignInLinks();
     const sessions = createSessions({ store, log, turns, pool, registry, places, newTurnId });
-    const agents = createAgents({ store, log, registry, turns, pool, bounds: config, credentialOf: credential });
+    const agents = createAgents({
+      store,
+      log,
+      registry,
+      turns,
+      pool,
+      worktrees,
+      bounds: config,
+      credentialOf: credential,
+    });
     const app = createApp({
       ...config,
       sessions,
@@ -134,6 +158,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
       keys,
       signer,
       links,
+      supervisors,
       openCaller,
       allowedHosts: [...config.allowedHosts, ...ownHost(config.host)],
       allowedOrigins: [...config.allowedOrigins, ...config.agents.flatMap((agent) => agent.public?.origins ?? [])],
@@ -154,10 +179,11 @@ export async function startGateway(config: Config, { logger, version, openCaller
       clearInterval(keeping);
       server.close();
     });
-    const address = await listen(server, config);
+    address = await listen(server, config);
     data.announce(localAddress(address));
     await turns.recover();
     pool.fill();
+    void sweepWorktrees(worktrees, registry, logger);
     logger.info({ address, claude: cli.version, agents: registry.agents.map(({ name }) => name) }, "listening");
 
     let closing: Promise<void> | undefined;
@@ -169,6 +195,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
       await turns.drain(graceMs);
       // The listener goes first: a reader that is told to come back must be refused, not taken in again.
       const closed = new Promise((resolve) => server.close(resolve));
+      worktrees.close();
       await pool.close();
       // Without room they would wait for some for ever; the CLI's own files are there.
       if (log.isHealthy) await snapshots.settled();
@@ -190,6 +217,20 @@ export async function startGateway(config: Config, { logger, version, openCaller
     await opened.disposeAsync();
     throw error;
   }
+}
+
+/** Throws a `SetupError` where an agent of the file needs git and there is none. */
+function openWorktrees({ agents, environment }: Config, data: DataFolder): Worktrees {
+  const path = environment["PATH"];
+  if (agents.some(({ worktree }) => worktree)) locateGit(path);
+  return createWorktrees({ root: data.worktrees, git: createGit({ path, runFolder: data.run }) });
+}
+
+async function sweepWorktrees(worktrees: Worktrees, registry: Registry, logger: Logger): Promise<void> {
+  const find = (name: string) => registry.agents.find((agent) => agent.name === name && agent.worktree);
+  for (const { agent, why } of await worktrees.sweep((name) => find(name)?.workspace))
+    if (why instanceof Error) logger.error({ agent, err: why }, "a worktree could not be looked at");
+    else logger.warn({ agent, work: why.counts }, "a worktree that no agent uses is kept: it has unsaved work");
 }
 
 /** Against clients that send a byte now and then: they hold a connection, and a body its memory. Replies are not concerned. */

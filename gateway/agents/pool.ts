@@ -28,6 +28,8 @@ export interface Pool {
   find(session: string): Promise<Driver | undefined>;
   /** Ends the session's process, if there is one. Not while a turn has it. */
   end(session: string): Promise<void>;
+  /** The same for all processes of an agent. */
+  endAgent(agent: string): Promise<void>;
   /** The id for a new session of the agent: that of a spare that waits, else a new one. */
   newSession(agent: AgentConfig): string;
   /** Starts the spares that are missing. */
@@ -204,6 +206,9 @@ export function createPool(options: PoolOptions): Pool {
     async end(session) {
       const member = members.get(session);
       if (member) await end(member);
+    },
+    async endAgent(agent) {
+      await Promise.all([...members.values()].filter((member) => member.agent.name === agent).map(end));
     },
     newSession(agent) {
       const spare = [...members.values()].find((member) => member.agent === agent && member.state === "spare");

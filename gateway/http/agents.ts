@@ -3,11 +3,12 @@ import type { Context, Hono } from "hono";
 import { agentName, changeAgent, createAgent, fileFields, type AgentConfig } from "../protocol/agents.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { messageAgent, removeAgent } from "../protocol/requests.ts";
+import { validated } from "../protocol/validated.ts";
 import type { TurnRow } from "../store/port.ts";
 import type { Work } from "../turns/agent-work.ts";
 import type { AgentView } from "../turns/agents.ts";
 import type { Env } from "./env.ts";
-import { readAnyJson, readJson, readQuery, validated } from "./input.ts";
+import { readAnyJson, readJson, readQuery } from "./input.ts";
 import { absoluteUrl, timeOf, type RouteDeps } from "./routes.ts";
 import { postTurn } from "./turns.ts";
 import { limitJson, usageJson } from "./usage.ts";
@@ -40,6 +41,10 @@ export function mountAgents(app: Hono<Env>, deps: RouteDeps): void {
     const { force } = readQuery(c, removeAgent);
     await agents.remove(c.get("caller"), name, { isForced: force === "true" });
     return c.json({ name, removed: true });
+  });
+  app.get("/api/agents/:name/changes", async (c) => {
+    c.header("Cache-Control", "no-store");
+    return c.json(await agents.changes(c.get("caller"), pathName(c)));
   });
   app.post("/api/agents/:name/message", (c) =>
     postTurn(c, deps, async () => {
@@ -80,6 +85,7 @@ function agentJson({ agent, stored, ...view }: AgentView): Record<string, unknow
       running: view.running,
       queued: view.queued,
       processes: view.processes,
+      worktree: view.worktree ?? null,
       last_error: view.lastFailed ? errorJson(view.lastFailed) : null,
       in_force: view.started ? startedJson(view.started) : null,
       paid_by: {

@@ -2,6 +2,7 @@
 // a page that rebinds its name to this machine or that posts from elsewhere.
 import type { Context, MiddlewareHandler } from "hono";
 import { GatewayError } from "../protocol/errors.ts";
+import { mcpPath } from "./auth/identity.ts";
 import type { Env } from "./env.ts";
 
 export interface GuardOptions {
@@ -41,7 +42,8 @@ export function createGuard({ allowedHosts, allowedOrigins, publicUrl }: GuardOp
       return preflight(c);
     }
     // Of reads too: streams are reads, and what is read may be somebody's.
-    if (c.req.path.startsWith("/api/") || changesSomething(c)) checkOrigin(c, origin, isAllowed);
+    if (c.req.path.startsWith("/api/") || c.req.path === mcpPath || changesSomething(c))
+      checkOrigin(c, origin, isAllowed);
     await next();
   };
 }
@@ -78,7 +80,10 @@ function allowReading(c: Context<Env>, origin: string): void {
 
 function preflight(c: Context<Env>): Response {
   c.header("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE");
-  c.header("Access-Control-Allow-Headers", "authorization, content-type, idempotency-key, last-event-id, prefer");
+  c.header(
+    "Access-Control-Allow-Headers",
+    "authorization, content-type, idempotency-key, last-event-id, mcp-protocol-version, prefer",
+  );
   c.header("Access-Control-Max-Age", preflightSeconds);
   return c.body(null, 204);
 }

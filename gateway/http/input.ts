@@ -3,6 +3,7 @@ import type { Context } from "hono";
 import { z } from "zod";
 import { GatewayError } from "../protocol/errors.ts";
 import { userName } from "../protocol/requests.ts";
+import { validated } from "../protocol/validated.ts";
 import type { Env } from "./env.ts";
 
 /** Reads a JSON body. Its size is limited before: see app.ts. */
@@ -49,41 +50,6 @@ export function pathId(c: Context<Env>, name: "turn" | "session" | "approval"): 
   if (!z.uuid().safeParse(id).success)
     throw new GatewayError("not_found", `There is no ${name} "${id.slice(0, 100)}".`);
   return id.toLowerCase();
-}
-
-export function validated<Schema extends z.ZodType>(schema: Schema, value: unknown): z.infer<Schema> {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const issue = deepest(parsed.error.issues[0]!);
-  const field = issue.path.join(".") || (issue.code === "unrecognized_keys" ? issue.keys[0] : undefined);
-  const what =
-    issue.code === "unrecognized_keys"
-      ? `unknown field ${issue.keys.map((key) => `"${key}"`).join(", ")}`
-      : isMissing(value, issue.path)
-        ? "is missing"
-        : issue.message;
-  throw new GatewayError(
-    "invalid_request",
-    `${field === undefined ? "" : `${field}: `}${what}`.slice(0, 500),
-    field === undefined ? {} : { field },
-  );
-}
-
-function isMissing(value: unknown, path: readonly PropertyKey[]): boolean {
-  const [first, ...rest] = path;
-  if (first === undefined) return value === undefined;
-  if (typeof value !== "object" || value === null) return false;
-  return isMissing((value as Record<PropertyKey, unknown>)[first], rest);
-}
-
-/** Of a union's issues, the one of the branch that came furthest: it says what is really wrong. The union's own, where none took the value at all. */
-function deepest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
-  if (issue.code !== "invalid_union") return issue;
-  const branches = issue.errors.flatMap((errors) => errors.slice(0, 1)).map(deepest);
-  const depth = ({ path, code }: z.core.$ZodIssue) => path.length + (code === "invalid_type" ? 0 : 0.5);
-  const best = branches.toSorted((a, b) => depth(b) - depth(a))[0];
-  if (best && depth(best) > 0) return { ...best, path: [...issue.path, ...best.path] };
-  return { ...issue, message: issue.message === "Invalid input" ? (best?.message ?? issue.message) : issue.message };
 }
 
 /** [L4] The cursor: `Last-Event-ID` beats `?after=`, since browsers repeat the old address. 0: from the start. */

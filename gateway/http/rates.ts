@@ -101,6 +101,8 @@ function createCounter(
     const counts: Count[] = [];
     for (const subject of subjects) counts.push(countOf(subject, await limiterOf(subject).consume(subject.id)));
     const tightest = counts.toSorted((a, b) => a.left / a.limit - b.left / b.limit)[0]!;
+    // A tool of /mcp asks when its reply has begun.
+    if (c.finalized) return;
     c.header("RateLimit-Policy", policies);
     c.header("RateLimit", rateLimit(what, tightest));
   }

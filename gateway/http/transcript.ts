@@ -4,6 +4,7 @@ import type { Context, Hono } from "hono";
 import { transcriptJson } from "../formats/transcript-json.ts";
 import { transcriptMarkdown, transcriptMarkdownHead } from "../formats/transcript-markdown.ts";
 import { transcriptNdjson } from "../formats/transcript-ndjson.ts";
+import { placeOf, placeText } from "../log/place.ts";
 import {
   isKnownPlace,
   readPage,
@@ -130,16 +131,11 @@ function head({ session: id, agent, title }: SessionRow): string {
   return transcriptMarkdownHead({ id, agent, title });
 }
 
-/** A message's place as the cursor behind it. */
-function placeText({ firstSeq, seq }: Place): string {
-  return `${firstSeq}.${seq}`;
-}
-
 function readPlace(cursor: string | undefined): Place | undefined {
   if (cursor === undefined) return undefined;
-  const match = /^(\d{1,15})\.(\d{1,15})$/.exec(cursor);
-  if (!match) throw unknownCursor();
-  return { firstSeq: Number(match[1]), seq: Number(match[2]) };
+  const place = placeOf(cursor);
+  if (!place) throw unknownCursor();
+  return place;
 }
 
 function unknownCursor(): GatewayError {

@@ -82,6 +82,9 @@ export const agentConfig = z.strictObject({
   spares: settings.spares.default(0),
 });
 
+/** What a supervising agent calls the gateway's own MCP server: its tools are `mcp__sluice__…`. */
+export const ownMcpServer = "sluice";
+
 export type AgentConfig = z.infer<typeof agentConfig>;
 
 /** What of an agent the API may set: the body of `POST /api/agents`, beside `name`. */
@@ -102,7 +105,7 @@ export const fileFields: readonly string[] = Object.keys(agentConfig.shape).filt
 
 /** A fault that lies between two fields, or between agents. */
 export interface AgentFault {
-  readonly field: "worktree" | "supervises";
+  readonly field: "worktree" | "supervises" | "mcp_servers";
   readonly message: string;
 }
 
@@ -114,6 +117,11 @@ export function agentFault(agent: AgentConfig, names: readonly string[]): AgentF
   if (stranger !== undefined) return { field: "supervises", message: `there is no agent "${stranger}"` };
   if (agent.supervises.includes(agent.name))
     return { field: "supervises", message: "an agent cannot supervise itself" };
+  if (agent.supervises.length > 0 && agent.mcp_servers && Object.hasOwn(agent.mcp_servers, ownMcpServer))
+    return {
+      field: "mcp_servers",
+      message: `"${ownMcpServer}" is what a supervising agent calls the gateway's own server`,
+    };
   return undefined;
 }
 

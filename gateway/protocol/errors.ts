@@ -20,6 +20,7 @@ export type SetupFault =
   | "cli_missing"
   | "cli_not_executable"
   | "cli_too_old"
+  | "git_missing"
   | "not_logged_in"
   | "workspace_missing"
   | "data_not_writable"

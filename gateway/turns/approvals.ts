@@ -5,7 +5,7 @@ import type { Decision } from "../claude/control.ts";
 import type { ToolQuestion } from "../claude/questions.ts";
 import type { EventLog } from "../log/event-log.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
-import { gatewayCaller, ownerBy, type Caller } from "../protocol/callers.ts";
+import { callerBy, gatewayCaller, type Caller } from "../protocol/callers.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { By, EventOf } from "../protocol/events.ts";
 import type { AnswerApproval } from "../protocol/requests.ts";
@@ -151,7 +151,7 @@ export function createApprovals({ store, log, now = Date.now, newId = randomUUID
     if (!row) throw new GatewayError("not_found", `There is no approval "${id}".`);
     const entry = open.get(id);
     if (!entry || entry.isSettled) throw await decidedAlready(caller, row, entry);
-    const by = ownerBy({ key: caller.key, user: caller.user });
+    const by = callerBy(caller);
     const outcome = outcomeOf(entry.question, entry.agent, given);
     settle(entry, outcome, by);
     if (outcome.scope === "session") allowOthers(entry, by);

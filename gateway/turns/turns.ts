@@ -2,11 +2,12 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { Pool } from "../agents/pool.ts";
 import type { Registry } from "../agents/registry.ts";
+import type { Supervisor } from "../agents/supervisors.ts";
 import { failure, turnFailed } from "../claude/outcome.ts";
 import type { EventLog } from "../log/event-log.ts";
 import { keepAttachments } from "../log/prompt-attachments.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
-import { gatewayCaller, ownerBy, type Caller, type Owner } from "../protocol/callers.ts";
+import { callerBy, gatewayCaller, type Caller, type Owner } from "../protocol/callers.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { TurnEvent } from "../protocol/events.ts";
 import type { Limits } from "../protocol/limits.ts";
@@ -16,6 +17,7 @@ import {
   type NewTurn,
   type Store,
   type TurnFilter,
+  type ApprovalRow,
   type TurnRow,
   type Write,
 } from "../store/port.ts";
@@ -32,6 +34,7 @@ import { createRateLimits } from "./rate-limits.ts";
 import { agentNow, recoverTurns } from "./recovery.ts";
 import { runTurn, type RunningTurn } from "./runner.ts";
 import { createStandingSessions } from "./standing-sessions.ts";
+import { createSupervision, type LiveTurn, type WaitOptions } from "./supervision.ts";
 import { createTurnIds } from "./turn-id.ts";
 
 /** A turn as requests see it. `position` is null once it runs. */
@@ -43,6 +46,11 @@ export interface Turns {
   /** Throws `not_found`. */
   get(caller: Caller, turn: string): Promise<TurnView>;
   list(caller: Caller, filter: TurnFilter): Promise<TurnView[]>;
+  /**
+   * The turn with its open approvals: now, or once it has ended or asks something new, or when the wait is over. A caller that is a turn
+   * itself counts as none that runs meanwhile. Throws `not_found`, and `conflict` where it would wait for itself.
+   */
+  follow(caller: Caller, turn: string, wait: WaitOptions): Promise<{ turn: TurnView; approvals: ApprovalRow[] }>;
   /** Ends a turn; resolves with it once its terminal event is stored. A finished one is left as it is. */
   cancel(caller: Caller, turn: string): Promise<TurnView>;
   /**
@@ -52,6 +60,8 @@ export interface Turns {
   closeSession(caller: Caller, session: string): Promise<() => void>;
   /** The same for an agent. The caller must see all its turns. */
   closeAgent(caller: Caller, agent: string): Promise<() => void>;
+  /** As whom a supervising agent's process asks now. Throws `conflict` where no turn runs in it. */
+  callerOf(supervisor: Supervisor): Promise<Caller>;
   /** What an agent has to do now. */
   workOf(agent: AgentConfig): Work;
   /** Events of a process, in order; for the pool. */
@@ -88,12 +98,12 @@ const lastWordsMs = 8000;
 
 /** A request whose turn has been made. */
 interface Enqueued extends TurnRequest {
+  readonly levels: number;
   readonly attachments: readonly Write[];
   readonly idempotency: IdempotencyKey | undefined;
 }
 
-interface OpenTurn {
-  readonly turn: NewTurn;
+interface OpenTurn extends LiveTurn {
   readonly owner: Owner;
   readonly agentName: string;
   /** The one that it runs with, once it does. */
@@ -114,14 +124,13 @@ export function createTurns(deps: TurnsDeps): Turns {
     onAnswer = () => {},
     onBug,
   } = deps;
+  const capsOf = (agent: string) => registry.agents.find(({ name }) => name === agent);
   const queue = createQueue({
-    running: Math.min(limits.running_turns, limits.processes),
+    running: limits.running_turns,
     // A turn without a process of its own would only wait in another place.
-    runningOfAgent: (agent) => {
-      const { running_turns = Infinity, processes = Infinity } =
-        registry.agents.find(({ name }) => name === agent) ?? {};
-      return Math.min(running_turns, processes);
-    },
+    processes: limits.processes,
+    runningOfAgent: (agent) => capsOf(agent)?.running_turns ?? Infinity,
+    processesOfAgent: (agent) => capsOf(agent)?.processes ?? Infinity,
   });
   registry.onChange(dispatch);
   /** Everything that waits or runs. */
@@ -142,6 +151,17 @@ export function createTurns(deps: TurnsDeps): Turns {
   const work = createAgentWork({ queue, approvals, rateLimits, ownerOf, now });
   const makeOnce = createOnce({ store, now, make, find: get });
   const standingSessions = createStandingSessions(store);
+  const supervision = createSupervision({
+    store,
+    log,
+    queue,
+    limits,
+    agents: () => registry.agents,
+    find: (turn) => turns.get(turn),
+    all: () => turns.values(),
+    cancel,
+    startWaiting: dispatch,
+  });
 
   async function create(caller: Caller, request: TurnRequest, idempotencyKey?: string): Promise<TurnView> {
     await recovery;
@@ -169,11 +189,14 @@ export function createTurns(deps: TurnsDeps): Turns {
     const kept = await keep();
     const admissionDeps = { store, registry, queue, limits, rateLimits, freeMemory, now };
     const admission = await admit(caller, request, admissionDeps);
+    await supervision.check(caller, admission.agent);
+    const levels = await supervision.levels(callerBy(caller), admission.agent);
     checkPlace(admission, request, admissionDeps);
+    supervision.checkCount(caller);
     const turn: NewTurn = {
       turn: newTurnId(),
       session: admission.session?.session ?? pool.newSession(admission.agent),
-      by: ownerBy({ key: caller.key, user: caller.user }),
+      by: callerBy(caller),
       prompt: kept.prompt,
       options: {
         context: request.context,
@@ -187,7 +210,7 @@ export function createTurns(deps: TurnsDeps): Turns {
     closing.check(turn.session, admission.agent.name);
     const attachments = kept.writes(turn.session);
     try {
-      await enqueue(turn, admission, { ...request, attachments, idempotency });
+      await enqueue(turn, admission, { ...request, levels, attachments, idempotency });
     } catch (error) {
       // An attachment may have gone with another session meanwhile: then it is not found now.
       if (!(error instanceof GatewayError)) await keep();
@@ -199,15 +222,15 @@ export function createTurns(deps: TurnsDeps): Turns {
   async function enqueue(
     turn: NewTurn,
     { agent, owner, session: known }: Admission,
-    { on_busy, context, metadata, attachments, idempotency, standing }: Enqueued,
+    { on_busy, context, metadata, levels, attachments, idempotency, standing }: Enqueued,
   ): Promise<void> {
     const { session, by, queuedAt: createdAt } = turn;
     const prompt = [...turn.prompt];
     const id = turn.turn;
-    turns.set(id, { turn, owner, agentName: agent.name });
+    turns.set(id, { turn, owner, levels, agentName: agent.name });
     // In the queue before it is stored: the next request must see the place taken.
     const place = on_busy === "interrupt" ? "first_of_session" : "last";
-    queue.add({ turn: id, session, agent: agent.name, caller: callerName(owner) }, place);
+    queue.add({ turn: id, session, agent: agent.name, caller: callerName(owner), levels }, place);
     const position = queue.positions().get(id) ?? 1;
     lastPositions.set(id, position);
     const before: Write[] = [{ kind: "turn", turn, idempotency }, ...attachments];
@@ -260,6 +283,7 @@ export function createTurns(deps: TurnsDeps): Turns {
       forget(entry.turn);
       queue.finish(entry.turn);
       dispatch();
+      supervision.ended(entry.turn).catch((error: unknown) => onBug(error, entry.turn));
     });
   }
 
@@ -304,7 +328,7 @@ export function createTurns(deps: TurnsDeps): Turns {
     await recovery;
     const row = await get(caller, id);
     if (hasEnded(row.state)) return row;
-    const by = ownerBy({ key: caller.key, user: caller.user });
+    const by = callerBy(caller);
     const run = running.get(id);
     if (run) {
       run.cancel(by);
@@ -352,9 +376,12 @@ export function createTurns(deps: TurnsDeps): Turns {
   async function recover(): Promise<void> {
     await rateLimits.load();
     for (const row of await recoverTurns(store, log)) {
-      turns.set(row.turn, { turn: row, owner: row.owner, agentName: row.agent });
+      const agent = registry.agents.find(({ name }) => name === row.agent);
+      const levels = agent ? await supervision.levels(row.by, agent) : 0;
+      turns.set(row.turn, { turn: row, owner: row.owner, levels, agentName: row.agent });
       stored.add(row.turn);
-      queue.add({ turn: row.turn, session: row.session, agent: row.agent, caller: callerName(row.owner) }, "last");
+      const { turn, session } = row;
+      queue.add({ turn, session, agent: row.agent, caller: callerName(row.owner), levels }, "last");
     }
     dispatch();
   }
@@ -377,9 +404,14 @@ export function createTurns(deps: TurnsDeps): Turns {
       const positions = queue.positions();
       return (await store.turns(caller, filter)).map((row) => view(row, positions));
     },
+    async follow(caller, id, wait) {
+      const approvals = await supervision.wait(caller, await get(caller, id), wait);
+      return { turn: await get(caller, id), approvals };
+    },
     cancel,
     closeSession: closing.session,
     closeAgent: closing.agent,
+    callerOf: supervision.callerOf,
     workOf: work.of,
     onEvents,
     recover: () => (recovery = recover()),

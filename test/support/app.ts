@@ -151,6 +151,7 @@ function scriptedPool(run: (session: string, request: TurnRequest) => Promise<Te
     release: () => {},
     find: async () => undefined,
     end: async () => {},
+    endAgent: async () => {},
     newSession: () => randomUUID(),
     fill: () => {},
     size: 0,

@@ -4,8 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Hono } from "hono";
 import type { z } from "zod";
+import { createGit } from "../../gateway/agents/git.ts";
 import { createPool } from "../../gateway/agents/pool.ts";
 import { createRegistry } from "../../gateway/agents/registry.ts";
+import { createSupervisors } from "../../gateway/agents/supervisors.ts";
+import { workspaceOf } from "../../gateway/agents/workspace.ts";
+import { createWorktrees } from "../../gateway/agents/worktrees.ts";
 import { createApp } from "../../gateway/app.ts";
 import { visitorKey } from "../../gateway/http/auth/authenticate.ts";
 import { createKeyRing, hashSecret, nobodysHash, type KeyRing } from "../../gateway/http/auth/key-ring.ts";
@@ -37,6 +41,8 @@ export interface WholeApp {
   readonly folder: string;
   /** The processes by their sessions. */
   readonly drivers: ReadonlyMap<string, ScriptedDriver>;
+  /** Of those whose agents supervise others, the tokens that they were given. */
+  readonly tokens: ReadonlyMap<string, string>;
   /** Every line that would go to the request log. */
   readonly requestLog: object[];
   /** A request with `key` as its bearer. */
@@ -65,6 +71,8 @@ export interface WholeAppOptions {
   readonly publicUrl?: string;
   readonly now?: () => number;
   readonly openCaller?: Caller;
+  /** By default a bug is an error at the app's end. */
+  readonly onBug?: (error: unknown) => void;
   readonly permissionCeiling?: PermissionMode;
 }
 
@@ -82,18 +90,26 @@ export async function openWholeApp(options: WholeAppOptions = {}): Promise<Whole
   const log = createEventLog(store, now);
   const registry = createRegistry(agents);
   const bugs: unknown[] = [];
-  const onBug = (error: unknown) => bugs.push(error);
+  const { onBug = (error: unknown) => bugs.push(error) } = options;
   const allLimits = limits.parse({ min_free_memory_mb: 0, ...options.limits });
   const drivers = new Map<string, ScriptedDriver>();
+  const tokens = new Map<string, string>();
+  const supervisors = createSupervisors(() => `http://${host}/mcp`);
   const bounds = { workspaceRoots: [realpathSync(folder)], permissionCeiling: options.permissionCeiling ?? "default" };
   const newTurnId = createTurnIds();
+  const git = createGit({ path: process.env["PATH"], runFolder: join(folder, "run") });
+  const worktrees = createWorktrees({ root: join(folder, "worktrees"), git });
   const pool = createPool({
     limits: allLimits,
     registry,
-    start: async (_, session) => {
-      const driver = createScriptedDriver({ session, onEvents: (events) => turns.onEvents(session, events) });
-      drivers.set(session, driver);
-      return driver;
+    start: async (agent, session) => {
+      await workspaceOf(agent, { worktrees, shared: folder });
+      return supervisors.start(agent, session, async (supervision) => {
+        const driver = createScriptedDriver({ session, onEvents: (events) => turns.onEvents(session, events) });
+        drivers.set(session, driver);
+        if (supervision) tokens.set(session, supervision.token);
+        return driver;
+      });
     },
   });
   const turns: Turns = createTurns({ store, log, registry, pool, limits: allLimits, now, newTurnId, onBug });
@@ -123,7 +139,18 @@ export async function openWholeApp(options: WholeAppOptions = {}): Promise<Whole
     keys,
     signer,
     links,
-    agents: createAgents({ store, log, registry, turns, pool, bounds, credentialOf: ({ billing }) => billing, now }),
+    supervisors,
+    agents: createAgents({
+      store,
+      log,
+      registry,
+      turns,
+      pool,
+      worktrees,
+      bounds,
+      credentialOf: ({ billing }) => billing,
+      now,
+    }),
     registry,
     limits: allLimits,
     now,
@@ -157,6 +184,7 @@ export async function openWholeApp(options: WholeAppOptions = {}): Promise<Whole
     links,
     folder,
     drivers,
+    tokens,
     requestLog,
     request,
     async json<Body>(path: string, init?: AppRequest) {
