@@ -3,7 +3,7 @@ import type { Server } from "node:http";
 import { join } from "node:path";
 import { createAdaptorServer } from "@hono/node-server";
 import type { Logger } from "pino";
-import { createGit, locateGit } from "./agents/git.ts";
+import { createGit } from "./agents/git.ts";
 import { createPool } from "./agents/pool.ts";
 import { originOf } from "./agents/session-origin.ts";
 import { createSnapshots } from "./agents/snapshots.ts";
@@ -16,9 +16,10 @@ import { createApp } from "./app.ts";
 import { credentialOf } from "./claude/credential.ts";
 import { startDriver } from "./claude/driver.ts";
 import { locateCli } from "./claude/locate.ts";
+import { measureMemory } from "./claude/process-memory.ts";
 import { sweep } from "./claude/run-folder.ts";
 import type { Config } from "./config.ts";
-import { openDataFolder, type DataFolder } from "./data-folder.ts";
+import { openDataFolder } from "./data-folder.ts";
 import { visitorKey } from "./http/auth/authenticate.ts";
 import { mcpPath } from "./http/auth/identity.ts";
 import { createKeyRing, nobodysHash, type ServiceKey } from "./http/auth/key-ring.ts";
@@ -37,7 +38,7 @@ import { createAgents } from "./turns/agents.ts";
 import { createTurnIds } from "./turns/turn-id.ts";
 import { createSessions } from "./turns/sessions.ts";
 import { createTurns, type Turns } from "./turns/turns.ts";
-import { checkWorkspaces } from "./workspaces.ts";
+import { checkWorkspaces, checkWorktrees } from "./workspaces.ts";
 
 export interface Gateway {
   /** `http://host:port` */
@@ -80,8 +81,12 @@ export async function startGateway(config: Config, { logger, version, openCaller
       logger.warn({ agent, why }, "an agent that was made by API is left out"),
     );
     const credential = (agent: AgentConfig) => credentialOf(agent, config.environment);
-    const worktrees = openWorktrees(config, data);
+    const worktrees = createWorktrees({
+      root: data.worktrees,
+      git: createGit({ path: config.environment["PATH"], runFolder: data.run }),
+    });
     opened.defer(() => worktrees.close());
+    await checkWorktrees(config, worktrees);
     const newTurnId = createTurnIds();
     let turns: Turns;
     let address = "";
@@ -91,6 +96,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
       limits: config.limits,
       registry,
       freeMemory: () => process.availableMemory(),
+      measureMemory,
       start: async (agent, session, isAnew) => {
         const origin = isAnew ? { kind: "new" as const } : await originOf(session, { store, places });
         const workspace = await workspaceOf(agent, { worktrees, shared: data.workspace });
@@ -217,13 +223,6 @@ export async function startGateway(config: Config, { logger, version, openCaller
     await opened.disposeAsync();
     throw error;
   }
-}
-
-/** Throws a `SetupError` where an agent of the file needs git and there is none. */
-function openWorktrees({ agents, environment }: Config, data: DataFolder): Worktrees {
-  const path = environment["PATH"];
-  if (agents.some(({ worktree }) => worktree)) locateGit(path);
-  return createWorktrees({ root: data.worktrees, git: createGit({ path, runFolder: data.run }) });
 }
 
 async function sweepWorktrees(worktrees: Worktrees, registry: Registry, logger: Logger): Promise<void> {

@@ -23,6 +23,7 @@ export type SetupFault =
   | "git_missing"
   | "not_logged_in"
   | "workspace_missing"
+  | "workspace_unfit"
   | "data_not_writable"
   | "data_locked"
   | "database_damaged"

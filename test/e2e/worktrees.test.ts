@@ -84,6 +84,14 @@ describe("agents with worktrees and the real CLI", () => {
     expect(said).toContain("echo draft");
   });
 
+  test("a gateway whose agent's workspace gets no worktree does not start, and says which and why", async () => {
+    const plain = newFolder(scene, "plain");
+    const agents = [...settings.agents!, { name: "green", workspace: plain, worktree: true }];
+    const served = await runSluice(["serve"], gatewayEnvironment(scene, { agents }));
+    expect(served.code).toBe(1);
+    expect(served.stderr).toContain(`The agent "green", ${plain}: The agent's workspace is no git repository`);
+  });
+
   test("without git a gateway with such an agent does not start, and says why; doctor does too", async () => {
     const path = newFolder(scene, "path");
     mkdirSync(path, { recursive: true });

@@ -155,7 +155,7 @@ function scriptedPool(run: (session: string, request: TurnRequest) => Promise<Te
     newSession: () => randomUUID(),
     fill: () => {},
     size: 0,
-    processesOf: () => ({ live: 0, busy: 0, idle: 0, spare: 0 }),
+    processesOf: () => ({ live: 0, busy: 0, idle: 0, spare: 0, memoryBytes: 0 }),
     close: async () => {},
   };
 }
