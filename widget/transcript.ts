@@ -193,12 +193,11 @@ export function withRating(transcript: Transcript, turn: string, rating: Turn["r
 
 /** Events in any order, also ones that it has. The same object, where they change nothing. */
 export function applyEvents(transcript: Transcript, events: readonly WireEvent[]): Transcript {
-  let next = transcript;
-  for (const { type, seq } of events) {
-    if (seq !== undefined) continue;
-    if (type === "gap") next = { ...next, hasGap: true };
-    if (type === "session_deleted") next = { ...next, isDeleted: true };
-  }
+  const says = (type: string) => events.some((event) => event.type === type);
+  const hasGap = transcript.hasGap || says("gap");
+  const isDeleted = transcript.isDeleted || says("session_deleted");
+  const isSame = hasGap === transcript.hasGap && isDeleted === transcript.isDeleted;
+  let next = isSame ? transcript : { ...transcript, hasGap, isDeleted };
   const numbered = inOrder(events.filter(isNumbered));
   for (let from = 0; from < numbered.length; from += recentEvents)
     next = applyOrdered(next, numbered.slice(from, from + recentEvents));
@@ -241,16 +240,16 @@ function isNumbered(event: WireEvent): event is NumberedEvent {
 function inOrder(events: NumberedEvent[]): readonly NumberedEvent[] {
   if (events.every(({ seq }, at) => at === 0 || events[at - 1]!.seq < seq)) return events;
   const sorted = events.toSorted((a, b) => a.seq - b.seq);
-  return sorted.filter((event, at) => at === 0 || !says(sorted[at - 1]!, event));
+  return sorted.filter((event, at) => at === 0 || !contains(sorted[at - 1]!, event));
 }
 
 function isKnown(events: readonly NumberedEvent[], event: NumberedEvent): boolean {
   for (let at = events.length - 1; at >= 0 && events[at]!.seq >= event.seq; at--)
-    if (says(events[at]!, event)) return true;
+    if (contains(events[at]!, event)) return true;
   return false;
 }
 
 /** Whether all of the other is in it. A merged frame has the `seq` of its last event, and more in it. */
-function says(event: NumberedEvent, other: NumberedEvent): boolean {
+function contains(event: NumberedEvent, other: NumberedEvent): boolean {
   return event.seq === other.seq && Number(event["offset"] ?? 0) <= Number(other["offset"] ?? 0);
 }

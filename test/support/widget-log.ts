@@ -38,7 +38,7 @@ export function recordedLog(version: string, scene: string): LogEvent[] {
 /** A log with what recordings have not: queues, approvals, retries, discarded blocks and messages, an image, a context, a new title. */
 export function richLog(): LogEvent[] {
   const image = { type: "image", source: { type: "attachment", attachment: "a".repeat(64), media_type: "image/png" } };
-  const asked = (more: object): EventBody => ({ ...queued("s"), ...more }) as EventBody;
+  const asked = (more: object): EventBody => ({ ...queued("s"), ...more });
   const text = (message: string, words: string[], index = 0): EventBody[] => {
     let offset = 0;
     return [

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { LogEvent } from "../../gateway/store/port.ts";
 import { applyEvents, fromPage, prependOlder, withRating, type Transcript } from "../../widget/transcript.ts";
