@@ -84,9 +84,22 @@ interface FakeChannel {
   readonly onMessage: (message: unknown) => void;
 }
 
-/** Lets everything go on that waits for nothing but its turn. */
+/** What is waited for by `settle`: requests whose reply has not begun, and what else is given to `inFlight`. */
+let waiting = 0;
+const longestSettlingMs = 5000;
+
+export function inFlight<Result>(promise: Promise<Result>): Promise<Result> {
+  waiting += 1;
+  return promise.finally(() => (waiting -= 1));
+}
+
+/** Lets everything go on that waits for nothing but its turn, or for an answer of the gateway. */
 export async function settle(): Promise<void> {
-  for (let round = 0; round < 20; round++) await new Promise((resolve) => setImmediate(resolve));
+  const deadline = performance.now() + longestSettlingMs;
+  for (let quiet = 0; quiet < 20 && performance.now() < deadline; quiet++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (waiting > 0) quiet = 0;
+  }
 }
 
 export function createProfile({
@@ -156,7 +169,7 @@ function createTab(
     const body = typeof init.body === "string" ? (JSON.parse(init.body) as unknown) : init.body;
     profile.requests.push({ method: request.method, path: target.pathname + target.search, headers, body });
     if (!profile.isOnline) throw new TypeError("Failed to fetch");
-    const reply = Promise.resolve(profile.intercept(request) ?? answer(request));
+    const reply = inFlight(Promise.resolve(profile.intercept(request) ?? answer(request)));
     if (!signal) return reply;
     if (signal.aborted) throw signal.reason;
     return Promise.race([

@@ -2,7 +2,7 @@
 import { host, mainKey, openWholeApp, type WholeApp, type WholeAppOptions } from "../support/whole-app.ts";
 import { readAgent } from "../support/real-cli.ts";
 import { until } from "../support/wait.ts";
-import { createProfile, type Profile } from "./fake-browser.ts";
+import { createProfile, inFlight, type Profile } from "./fake-browser.ts";
 import type { ScriptedDriver } from "../support/scripted-driver.ts";
 import type { Token } from "../../widget/options.ts";
 
@@ -37,7 +37,7 @@ export async function openScene(options: WholeAppOptions & { origin?: string } =
   return Object.assign(profile, {
     app: opened,
     mint: (user = "ann", fields: object = {}) =>
-      opened.json<Token>("/api/tokens", { key: mainKey, json: { user, origins: [page], ...fields } }),
+      inFlight(opened.json<Token>("/api/tokens", { key: mainKey, json: { user, origins: [page], ...fields } })),
     running: (session: string, turns = 1) =>
       until(`a turn of ${session} to run`, () => {
         const driver = opened.drivers.get(session);
