@@ -185,7 +185,10 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
     attachments,
     ready: started.promise,
     turns: () => turns.peek(),
-    onSession: ({ session: made }) => open(made!, { isNew: true }),
+    onSession({ session: made }) {
+      draft.adopt(made!);
+      follow(made!);
+    },
   });
   let place = prompts.show(null);
   const stopNoting = effect(() => {
@@ -225,32 +228,14 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
     hasStarted = true;
     const remembered = wanted === undefined ? readStored(browser, api.storageKey("session")) : null;
     const first = remembered ?? wanted;
-    if (first === undefined || first === "new") newSession();
-    else open(first, { isRemembered: remembered !== null });
-    started.resolve();
-  }
-
-  function open(id: string, { isNew = false, isRemembered = false } = {}): void {
-    show(id);
-    if (isNew) draft.adopt(id);
-    else {
-      place = prompts.show(id);
-      draft.show(id);
+    if (first === undefined || first === "new") {
+      beginAnew();
+      return started.resolve();
     }
-    live = openLiveSession({
-      api,
-      browser,
-      session: id,
-      transcript,
-      isLoading,
-      onConnection: setConnection,
-      onEvents: (events) =>
-        events.flatMap((event) => chatEventsOf(event, transcript.peek()!)).forEach((event) => onEvent?.(event)),
-      onRefused(refused) {
-        if (isRemembered && refused.status === 404) newSession();
-        else tellRefusal(refused);
-      },
-    });
+    // What was sent meanwhile goes there, if it is there.
+    place.session = first;
+    draft.show(first);
+    void follow(first, remembered !== null).loaded.then(started.resolve);
   }
 
   function show(id: string | null): void {
@@ -264,18 +249,46 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
     onEvent?.({ type: "session", session: id });
   }
 
-  function newSession(): void {
-    if (!hasStarted) return void (wanted = "new");
+  function follow(id: string, isRemembered = false): LiveSession {
+    show(id);
+    live = openLiveSession({
+      api,
+      browser,
+      session: id,
+      transcript,
+      isLoading,
+      onConnection: setConnection,
+      onEvents: (events) =>
+        events.flatMap((event) => chatEventsOf(event, transcript.peek()!)).forEach((event) => onEvent?.(event)),
+      onRefused(refused) {
+        if (isRemembered && refused.status === 404) beginAnew();
+        else tellRefusal(refused);
+      },
+    });
+    return live;
+  }
+
+  /** The place that is shown has no session yet. */
+  function beginAnew(): void {
+    place.session = null;
     show(null);
-    place = prompts.show(null);
     draft.show(null);
     isLoading.value = false;
     setConnection("idle");
   }
 
+  function newSession(): void {
+    if (!hasStarted) return void (wanted = "new");
+    place = prompts.show(null);
+    beginAnew();
+  }
+
   async function openSession(id: string): Promise<void> {
-    if (!hasStarted) wanted = id;
-    else open(id);
+    if (hasStarted) {
+      place = prompts.show(id);
+      draft.show(id);
+      follow(id);
+    } else wanted = id;
     await started.promise;
     await live?.loaded;
   }

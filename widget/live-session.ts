@@ -83,8 +83,8 @@ export function openLiveSession(options: LiveSessionOptions): LiveSession {
     isLoading.value = false;
     onConnection(final ?? lostState(browser, transcript.peek() !== null));
     if (final) {
-      loaded.resolve();
       onRefused(problem);
+      loaded.resolve();
     } else retry.later(load, problem.retryAfterMs ?? 0);
   }
 
