@@ -185,9 +185,9 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
     attachments,
     ready: started.promise,
     turns: () => turns.peek(),
-    onSession({ session: made }) {
-      draft.adopt(made!);
-      follow(made!);
+    onSession(made, madeFor) {
+      draft.adopt(made);
+      follow(made, { madeFor });
     },
   });
   let place = prompts.show(null);
@@ -235,7 +235,7 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
     // What was sent meanwhile goes there, if it is there.
     place.session = first;
     draft.show(first);
-    void follow(first, remembered !== null).loaded.then(started.resolve);
+    void follow(first, { isRemembered: remembered !== null }).loaded.then(started.resolve);
   }
 
   function show(id: string | null): void {
@@ -249,12 +249,13 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
     onEvent?.({ type: "session", session: id });
   }
 
-  function follow(id: string, isRemembered = false): LiveSession {
+  function follow(id: string, { isRemembered = false, madeFor }: { isRemembered?: boolean; madeFor?: string } = {}) {
     show(id);
     live = openLiveSession({
       api,
       browser,
       session: id,
+      madeFor,
       transcript,
       isLoading,
       onConnection: setConnection,
@@ -293,6 +294,7 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
     await live?.loaded;
   }
 
+  browser.window.addEventListener("online", prompts.resendLost);
   start();
   return {
     transcript,
@@ -336,6 +338,7 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
     destroy() {
       isDestroyed = true;
       retry.stop();
+      browser.window.removeEventListener("online", prompts.resendLost);
       live?.close();
       stopNoting();
       draft.destroy();

@@ -23,6 +23,8 @@ export interface LiveSessionOptions {
   readonly api: Api;
   readonly browser: Browser;
   readonly session: string;
+  /** Of an agent's session that was just made: it has nothing yet, so all that happens in it is an event. */
+  readonly madeFor?: string | undefined;
   readonly transcript: Signal<Transcript | null>;
   readonly isLoading: Signal<boolean>;
   readonly onConnection: (connection: Connection) => void;
@@ -162,7 +164,8 @@ export function openLiveSession(options: LiveSessionOptions): LiveSession {
     await loadTurns(`&cursor=${oldest}`);
   }
 
-  load();
+  if (options.madeFor === undefined) load();
+  else show(emptyPage(session, options.madeFor));
   return {
     loaded: loaded.promise,
     loadOlder: () => (older ??= fetchOlder().finally(() => (older = undefined))),
@@ -178,6 +181,10 @@ export function openLiveSession(options: LiveSessionOptions): LiveSession {
       stream?.close();
     },
   };
+}
+
+function emptyPage(session: string, agent: string): Page {
+  return { session, agent, title: null, messages: [], turns: [], approvals: [], last_seq: 0, next_cursor: null };
 }
 
 export function isUnderWay({ state }: Turn): boolean {
