@@ -7,7 +7,7 @@ import type { Api } from "./api.ts";
 import { createAttachments } from "./attachments.ts";
 import { thisBrowser, type Browser } from "./browser.ts";
 import { chatEventsOf, textOf } from "./chat-events.ts";
-import { finalState, lostState } from "./connection.ts";
+import { finalState, lostState, type Connection } from "./connection.ts";
 import { createDraft } from "./draft.ts";
 import { openLiveSession, type LiveSession } from "./live-session.ts";
 import { asProblem, type ApiProblem } from "./problem.ts";
@@ -15,13 +15,6 @@ import { createPrompts, type NewPrompt } from "./prompts.ts";
 import { createRetry } from "./retry.ts";
 import { readStored, writeStored } from "./storage.ts";
 import type { Transcript, Turn } from "./transcript.ts";
-
-/**
- * `idle`: there is no session yet, or its stream is closed while the page is hidden. `live` begins with the first event or ping.
- * `signed_out`, `forbidden`, `gone` are not tried again on their own.
- */
-export type Connection =
-  "idle" | "connecting" | "live" | "reconnecting" | "offline" | "signed_out" | "forbidden" | "gone";
 
 export interface DraftImage {
   readonly id: string;

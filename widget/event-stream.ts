@@ -2,8 +2,7 @@
 // others. Where locks or channels are missing every page has its own. A hidden page keeps it only while something runs or is queued.
 import type { Api } from "./api.ts";
 import type { Browser, Channel } from "./browser.ts";
-import type { Connection } from "./chat.ts";
-import { openConnection, type Line } from "./connection.ts";
+import { openConnection, type Connection, type Line } from "./connection.ts";
 import { createFollower, type Follower, type Told } from "./follower.ts";
 import { holdLock, holdOneOf } from "./locks.ts";
 import { openPolling } from "./polling.ts";

@@ -2,8 +2,7 @@
 import { batch, type Signal } from "@preact/signals";
 import type { Api } from "./api.ts";
 import type { Browser, Timer } from "./browser.ts";
-import type { Connection } from "./chat.ts";
-import { finalState, lostState } from "./connection.ts";
+import { finalState, lostState, type Connection } from "./connection.ts";
 import { openEventStream, type EventStream } from "./event-stream.ts";
 import { asProblem, type ApiProblem } from "./problem.ts";
 import { createRetry } from "./retry.ts";

@@ -233,6 +233,7 @@ describe("what outlives the page", () => {
     first.close();
     const again = openChat();
     await until("its place", () => turnsOf(again)[1]?.position === 1);
+    expect(turnsOf(again)[0]!.position).toBeNull();
   });
 });
 
@@ -328,6 +329,7 @@ describe("what a person does with turns", () => {
     (await scene.running(opened.chat.session.peek()!)).finish();
     await opened.chat.retry(turnsOf(opened)[0]!.id);
     await shows(opened, ["see[image][context]", "see[image][context]"]);
+    expect(posts(/attachments$/)).toHaveLength(1);
   });
 
   test("edit goes on in a branch behind the turn before, with the new words; the old session stays as it was", async () => {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createApi, type Api } from "../../widget/api.ts";
-import type { Connection } from "../../widget/chat.ts";
+import type { Connection } from "../../widget/connection.ts";
 import { openEventStream, type EventStream } from "../../widget/event-stream.ts";
 import type { WireEvent } from "../../widget/transcript.ts";
 import { delta } from "../support/log-drafts.ts";
@@ -254,6 +254,9 @@ describe("one page", () => {
     for (const stream of scene.streams) stream.cut();
     await scene.advance(1000);
     await reader.is("forbidden");
+    const asked = scene.requests.length;
+    await scene.advance(600_000);
+    expect(scene.requests.length).toBe(asked);
   });
 
   test("what a proxy answers is tried again, later and later, but never later than half a minute", async () => {
@@ -300,6 +303,7 @@ describe("one page", () => {
     scene.time += 3_600_000;
     reader.tab.show();
     await until("the words", () => reader.text() === said());
+    expect([...scene.streams]).not.toContain(stream);
   });
 
   test("[S4] a session that is removed meanwhile is told as such", async () => {
@@ -310,6 +314,7 @@ describe("one page", () => {
     await until("the end", () => reader.events.some(({ type }) => type === "session_deleted"));
     await scene.advance(1000);
     await reader.is("gone");
+    expect(scene.streams.size).toBe(0);
   });
 });
 
@@ -566,6 +571,7 @@ describe("more sessions than there are places for streams", () => {
     scene.intercept = () => undefined;
     await scene.advance(4000);
     for (const reader of [readers[4]!, other]) await until("the words", () => reader.text() === said());
+    expect(scene.streams.size).toBe(4);
   });
 });
 
