@@ -80,7 +80,8 @@ test("node-pty and the CLI's name stay inside claude/, and the codes that the wi
 // What each part of the widget may import of the others, by the names of its files; what is in no part puts them together.
 const widgetParts: Record<string, { readonly files: RegExp; readonly mayImport: readonly string[] }> = {
   transcript: { files: /^transcript(-\w+)?\.ts$/, mayImport: [] },
-  markdown: { files: /^markdown\//, mayImport: [] },
+  copy: { files: /^copy\.ts$/, mayImport: [] },
+  markdown: { files: /^markdown\//, mayImport: ["copy"] },
   network: {
     files: /^(api|browser|connection|event-stream|follower|locks|polling|problem|retry|storage|tokens)\.ts$/,
     mayImport: ["transcript", "options"],
@@ -89,8 +90,8 @@ const widgetParts: Record<string, { readonly files: RegExp; readonly mayImport: 
     files: /^(acts|attachments|chat|chat-events|draft|live-session|prompts)\.ts$/,
     mayImport: ["transcript", "network"],
   },
-  options: { files: /^(options|texts|texts-\w+|language)\.ts$/, mayImport: [] },
-  view: { files: /^view\//, mayImport: ["transcript", "chat", "markdown", "options"] },
+  options: { files: /^(options|texts|texts-\w+)\.ts$/, mayImport: [] },
+  view: { files: /^view\//, mayImport: ["transcript", "chat", "markdown", "options", "copy"] },
 };
 
 const widget = join(root, "widget");
