@@ -2,11 +2,11 @@
 // may know of it stands here at the top, which makes the file long.
 import { batch, computed, effect, signal, untracked, type ReadonlySignal, type Signal } from "@preact/signals";
 import type { TurnState } from "../gateway/protocol/codes.ts";
-import { createActs, isPrompt } from "./acts.ts";
+import { createActs } from "./acts.ts";
 import type { Api } from "./api.ts";
 import { createAttachments } from "./attachments.ts";
 import { thisBrowser, type Browser } from "./browser.ts";
-import { chatEventsOf, textOf } from "./chat-events.ts";
+import { chatEventsOf } from "./chat-events.ts";
 import { finalState, lostState, type Connection } from "./connection.ts";
 import { createDraft } from "./draft.ts";
 import { openLiveSession, type LiveSession } from "./live-session.ts";
@@ -14,6 +14,7 @@ import { asProblem, type ApiProblem } from "./problem.ts";
 import { createPrompts, type NewPrompt } from "./prompts.ts";
 import { createRetry } from "./retry.ts";
 import { readStored, writeStored } from "./storage.ts";
+import { isPrompt, textOf } from "./transcript-words.ts";
 import type { Transcript, Turn } from "./transcript.ts";
 
 export interface DraftImage {

@@ -186,6 +186,6 @@ function emptyPage(session: string, agent: string): Page {
   return { session, agent, title: null, messages: [], turns: [], approvals: [], last_seq: 0, next_cursor: null };
 }
 
-export function isUnderWay({ state }: Turn): boolean {
+function isUnderWay({ state }: Turn): boolean {
   return state === "queued" || state === "running" || state === "waiting";
 }

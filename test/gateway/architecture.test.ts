@@ -87,7 +87,7 @@ const widgetParts: Record<string, { readonly files: RegExp; readonly mayImport: 
     mayImport: ["transcript", "options"],
   },
   chat: {
-    files: /^(acts|attachments|chat|chat-events|draft|live-session|prompts)\.ts$/,
+    files: /^(acts|attachments|chat|chat-events|draft|live-session|more-acts|prompts)\.ts$/,
     mayImport: ["transcript", "network"],
   },
   options: { files: /^(options|texts|texts-\w+)\.ts$/, mayImport: [] },
