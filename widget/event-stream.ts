@@ -24,6 +24,7 @@ export interface EventStreamOptions {
   readonly after: number;
   /** In order, possibly repeated. */
   readonly onEvent: (event: WireEvent) => void;
+  /** Not called after `close`. */
   readonly onConnection: (connection: Connection) => void;
 }
 
@@ -140,7 +141,7 @@ export function openEventStream(options: EventStreamOptions): EventStream {
   }
 
   function setState(next: Connection): void {
-    if (next === state) return;
+    if (next === state || isClosed) return;
     state = next;
     onConnection(next);
   }

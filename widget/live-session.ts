@@ -52,9 +52,6 @@ export function openLiveSession(options: LiveSessionOptions): LiveSession {
   let seenTurns: Transcript["turns"] | undefined;
 
   function load(): void {
-    retry.stop();
-    stream?.close();
-    stream = undefined;
     isLoading.value = transcript.peek() === null;
     fetchPage("").then(show, (error: unknown) => signal.aborted || failed(asProblem(error)));
   }
@@ -67,7 +64,6 @@ export function openLiveSession(options: LiveSessionOptions): LiveSession {
 
   function show(page: Page): void {
     if (signal.aborted) return;
-    retry.reset();
     waiting = [];
     batch(() => {
       transcript.value = fromPage(page);
@@ -106,8 +102,9 @@ export function openLiveSession(options: LiveSessionOptions): LiveSession {
       onEvents(events.filter(({ seq }) => seq === undefined || seq > before.lastSeq));
     });
     if (after.isDeleted) end();
-    else if (after.hasGap) load();
+    else if (after.hasGap) reload();
     else {
+      retry.reset();
       if (after.hasHole) holeTimer ??= browser.setTimeout(mendHole, holeMs);
       noteBusy();
     }
@@ -115,7 +112,13 @@ export function openLiveSession(options: LiveSessionOptions): LiveSession {
 
   function mendHole(): void {
     holeTimer = undefined;
-    if (transcript.peek()?.hasHole) load();
+    if (transcript.peek()?.hasHole) reload();
+  }
+
+  function reload(): void {
+    stream?.close();
+    stream = undefined;
+    retry.later(load);
   }
 
   function end(): void {
@@ -170,7 +173,10 @@ export function openLiveSession(options: LiveSessionOptions): LiveSession {
     loadOlder: () => (older ??= fetchOlder().finally(() => (older = undefined))),
     reconnect() {
       if (stream) stream.reconnect();
-      else if (!transcript.peek()?.isDeleted) load();
+      else if (!transcript.peek()?.isDeleted) {
+        retry.stop();
+        load();
+      }
     },
     close() {
       closing.abort();

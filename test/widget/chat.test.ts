@@ -638,6 +638,7 @@ describe("what comes in odd ways", () => {
     stream!.dispatchEvent(
       new MessageEvent("gap", { data: '{"type":"gap","turn":null,"oldest":3,"transcript_url":"/x"}' }),
     );
+    await scene.advance(300);
     await until("another page", () => pages() === before + 1);
     await isLive(opened);
     await say(opened, "two", "second");
@@ -660,7 +661,7 @@ describe("what comes in odd ways", () => {
     driver.say(delta("text", 6));
     await until("the hole", () => opened.chat.transcript.peek()!.hasHole);
     expect(opened.texts()).toEqual(["one", ""]);
-    await scene.advance(1100);
+    await scene.advance(1500);
     await shows(opened, ["one", "whole text"]);
   });
 
