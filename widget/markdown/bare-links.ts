@@ -30,10 +30,18 @@ function findFrom(text: string, at: number): BareLink | null {
     const found = beginning.exec(text);
     if (!found) return null;
     const behind = found.index + found[0].length;
-    const link = found[1] ? email(text, found.index, behind) : webAddress(text, found.index, found[2] ? behind : null);
+    // What is no mail address may still be another one.
+    const isWww = found[3] !== undefined || (found[1] !== undefined && isAtWww(text, found.index));
+    const link =
+      (found[1] === undefined ? null : email(text, found.index, behind)) ??
+      (found[2] || isWww ? webAddress(text, found.index, isWww ? null : behind) : null);
     if (link) return link;
     from = found.index + 1;
   }
+}
+
+function isAtWww(text: string, at: number): boolean {
+  return /^www\./i.test(text.slice(at, at + 4)) && /^[\s(*_[\]~]?$/.test(text.slice(Math.max(0, at - 1), at));
 }
 
 function email(text: string, from: number, domainAt: number): BareLink | null {

@@ -9,7 +9,8 @@ const maxNesting = 48;
 const maxFenceLine = 300;
 
 export type Container =
-  | { readonly kind: "document" | "quote" }
+  | { readonly kind: "document" }
+  | { readonly kind: "quote" }
   | { readonly kind: "list"; readonly marker: string }
   /** `indent`: columns that its further lines begin with. */
   | { readonly kind: "item"; readonly indent: number; readonly hasChild: boolean };
@@ -108,7 +109,7 @@ function matchContainers(cursor: Cursor, isWhole: boolean, containers: readonly 
   let matched = 1;
   for (; matched < containers.length; matched++) {
     const container = containers[matched]!;
-    if (container.kind !== "quote" && container.kind !== "item") continue;
+    if (container.kind === "document" || container.kind === "list") continue;
     const { indent, at } = spaceAt(cursor);
     const isEnd = at === cursor.text.length;
     if (isEnd && !isWhole) return "wait";

@@ -79,7 +79,9 @@ export function createParagraph<N>(
       }
     }
     while (beginning !== "") {
-      const found = beginning.startsWith("[") ? readDefinition(beginning, isWhole) : null;
+      const found: ReturnType<typeof readDefinition> = beginning.startsWith("[")
+        ? readDefinition(beginning, isWhole)
+        : null;
       if (found === null) return release(beginning);
       if (found === "open") return showOpenLabel(beginning);
       references.define(found.value);

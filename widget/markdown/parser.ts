@@ -20,7 +20,8 @@ export interface Parser {
 type NewLeaf = Extract<Content, { kind: "rule" | "heading" | "fenced" | "html" | "indented" | "paragraph" }>;
 
 type Level<N> =
-  | { readonly kind: "document" | "quote"; readonly node: N }
+  | { readonly kind: "document"; readonly node: N }
+  | { readonly kind: "quote"; readonly node: N }
   | {
       readonly kind: "list";
       readonly node: N;

@@ -47,7 +47,7 @@ function blocksOf(children: readonly (Element | string)[], isTight: boolean): No
   let loose: (Element | string)[] = [];
   const flush = () => {
     const text = trimmed(inlinesOf(loose));
-    if (text.length > 0) blocks.push(isTight ? ["p", ...text] : ["html", `${text.join("")}\n`]);
+    if (text.length > 0) blocks.push(isTight ? ["p", ...text.map(withoutIndent)] : ["html", text.join("")]);
     loose = [];
   };
   for (const child of children) {
@@ -59,6 +59,11 @@ function blocksOf(children: readonly (Element | string)[], isTight: boolean): No
   }
   flush();
   return blocks;
+}
+
+/** HTML that is shown as text keeps its indent, which depends on the list around it. */
+function withoutIndent(node: Normal): Normal {
+  return typeof node === "string" ? node.replaceAll(/\n[ \t]+/g, "\n") : node;
 }
 
 function block(element: Element): Normal {
@@ -78,7 +83,7 @@ function block(element: Element): Normal {
     case "pre": {
       const code = children.find((child): child is Element => typeof child !== "string")!;
       const language = (code.attributes.get("class") ?? "").replace("language-", "");
-      return [name, { language }, code.children.join("")];
+      return [name, { language }, code.children.filter((child) => typeof child === "string").join("")];
     }
     case "table":
       return [name, ...rowsOf(children)];

@@ -1,7 +1,7 @@
 // One form for our tree and for the HTML of another renderer, so that they can be compared: arrays of a name, properties and children.
 import { isText, type TreeElement, type TreeNode } from "./tree.ts";
 
-export type Normal = string | readonly [name: string, ...parts: (Normal | Property)[]];
+export type Normal = string | readonly (string | Property | Normal)[];
 type Property = { readonly [name: string]: string | number | boolean | null };
 
 /** Our tree. Texts side by side are one, and what has neither text nor children because nothing came of it is left out. */
@@ -10,7 +10,37 @@ export function normalTree(root: TreeElement): Normal[] {
 }
 
 function blocks(parent: TreeElement): Normal[] {
-  return merged(parent.children.flatMap((child) => normal(child)));
+  return joinedTexts("html", merged(parent.children.flatMap((child) => normal(child))));
+}
+
+/** In a tight list HTML cannot tell a paragraph's text from HTML that is shown as text. */
+function textAsParagraphs(children: readonly Normal[], list: TreeElement): Normal[] {
+  if (list.shape.kind === "list" && list.shape.isLoose && list.children.some(hasParagraph)) return [...children];
+  return joinedTexts(
+    "p",
+    children.map((child) =>
+      nameOf(child) === "html" ? ["p", (child[1] as string).replaceAll(/\n[ \t]+/g, "\n")] : child,
+    ),
+  );
+}
+
+/** Blocks of a kind side by side as one, with a line's end between them. */
+function joinedTexts(name: string, nodes: readonly Normal[]): Normal[] {
+  const result: Normal[] = [];
+  for (const node of nodes) {
+    const last = result.at(-1);
+    if (last !== undefined && nameOf(last) === name && nameOf(node) === name)
+      result[result.length - 1] = [
+        name,
+        ...merged([...(last.slice(1) as Normal[]), "\n", ...(node.slice(1) as Normal[])]),
+      ];
+    else result.push(node);
+  }
+  return result;
+}
+
+function nameOf(node: Normal): string | undefined {
+  return typeof node === "string" ? undefined : (node[0] as string);
 }
 
 function normal(node: TreeNode): Normal[] {
@@ -27,7 +57,7 @@ function normal(node: TreeNode): Normal[] {
     case "rule":
       return [["hr"]];
     case "html":
-      return [["html", linesOf(node)]];
+      return [["html", linesOf(node).trim()]];
     case "code":
       return [["pre", { language: shape.language }, linesOf(node)]];
     case "list": {
@@ -39,7 +69,7 @@ function normal(node: TreeNode): Normal[] {
     }
     case "item": {
       const box: Normal[] = shape.isDone === null ? [] : [["input", { checked: shape.isDone }]];
-      return [["li", ...box, ...children()]];
+      return [["li", ...box, ...textAsParagraphs(children(), node.parent!)]];
     }
     case "table":
       return [["table", ...children()]];
