@@ -6,7 +6,8 @@ import type { Transcript } from "./transcript.ts";
  * `idle`: there is no session yet, or its stream is closed while the page is hidden. `live` begins with the first event or ping.
  * `signed_out`, `forbidden`, `gone` are not tried again on their own.
  */
-export type Connection = "idle" | "connecting" | "live" | "reconnecting" | "offline" | "signed_out" | "forbidden" | "gone";
+export type Connection =
+  "idle" | "connecting" | "live" | "reconnecting" | "offline" | "signed_out" | "forbidden" | "gone";
 
 export interface DraftImage {
   readonly id: string;
@@ -79,7 +80,10 @@ export interface Chat {
   loadOlder(): Promise<void>;
   newSession(): void;
   openSession(session: string): Promise<void>;
-  listSessions(query: string, cursor?: string): Promise<{ readonly sessions: readonly SessionSummary[]; readonly next: string | null }>;
+  listSessions(
+    query: string,
+    cursor?: string,
+  ): Promise<{ readonly sessions: readonly SessionSummary[]; readonly next: string | null }>;
   renameSession(session: string, title: string): Promise<void>;
   /** The transcript's file. */
   exportTranscript(format: "md" | "json"): Promise<Blob>;
