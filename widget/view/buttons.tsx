@@ -1,0 +1,53 @@
+// Buttons that are a drawing alone, and what copies to the clipboard.
+import { useState } from "preact/hooks";
+import { Icon, type IconName } from "./icon.tsx";
+import { useWords } from "./scene.ts";
+
+interface IconButtonProps {
+  readonly icon: IconName;
+  readonly label: string;
+  readonly onClick: (event: Event) => void;
+  readonly part?: string;
+  readonly isPressed?: boolean | undefined;
+  readonly isExpanded?: boolean | undefined;
+  readonly isDisabled?: boolean | undefined;
+  readonly hasPopup?: "menu" | undefined;
+}
+
+export function IconButton(props: IconButtonProps) {
+  const { icon, label, onClick, part, isPressed, isExpanded, isDisabled, hasPopup } = props;
+  return (
+    <button
+      type="button"
+      class="icon-button"
+      part={part}
+      aria-label={label}
+      data-tip={label}
+      aria-pressed={isPressed}
+      aria-expanded={isExpanded}
+      aria-haspopup={hasPopup}
+      disabled={isDisabled}
+      onClick={onClick}
+    >
+      <Icon name={icon} />
+    </button>
+  );
+}
+
+const shownMs = 1500;
+
+export function CopyButton({ label, text }: { readonly label: string; readonly text: () => string }) {
+  const say = useWords();
+  const [isCopied, setCopied] = useState(false);
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text());
+    } catch {
+      // Not over plain http, or the person said no: nothing was copied, and so it is not said.
+      return;
+    }
+    setCopied(true);
+    setTimeout(() => setCopied(false), shownMs);
+  };
+  return <IconButton icon={isCopied ? "check" : "copy"} label={isCopied ? say("copied") : label} onClick={() => void copy()} />;
+}

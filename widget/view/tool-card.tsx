@@ -1,0 +1,108 @@
+// One tool call: what it does in a line, its state and time; opened, what went in and what came out. An approval that it waits for stands open.
+import { useState } from "preact/hooks";
+import type { Approval, ToolBlock, Turn } from "../transcript.ts";
+import { ApprovalCard } from "./approval-card.tsx";
+import { useNow } from "./clock.ts";
+import { Diff } from "./diffs.ts";
+import { Icon } from "./icon.tsx";
+import { Blocks } from "./blocks.tsx";
+import { QuestionCard } from "./question-card.tsx";
+import { useScene, useWords } from "./scene.ts";
+import { TaskList } from "./task-list.tsx";
+import { ToolOutput } from "./tool-output.tsx";
+import { changesOf, describeTool, tasksOf } from "./tool-words.ts";
+
+export type ToolState = "pending" | "running" | "waiting" | "done" | "denied" | "failed" | "stopped";
+
+export function toolState(block: ToolBlock, approval: Approval | undefined, isOver: boolean): ToolState {
+  if (approval?.decision === "deny") return "denied";
+  if (block.result) return block.result.isError ? "failed" : "done";
+  if (isOver) return "stopped";
+  if (approval && approval.decision === null) return "waiting";
+  return block.partialJson === null ? "running" : "pending";
+}
+
+export function ToolCard({ block, turn }: { readonly block: ToolBlock; readonly turn: string }) {
+  const { parts } = useScene();
+  const say = useWords();
+  const approval = block.approval === null ? undefined : parts.approval(block.approval).value;
+  const state = toolState(block, approval, isOver(parts.turn(turn).value));
+  const [isOpen, setOpen] = useState(false);
+  const { icon, verb, name, target } = describeTool(block.name, block.input);
+  const tasks = tasksOf(block.name, block.input);
+  const isAsking = block.name === "AskUserQuestion";
+  if (tasks) return <TaskList tasks={tasks} turn={turn} />;
+  if (isAsking && approval) return <QuestionCard approval={approval} block={block} />;
+  return (
+    <div class={`tool ${state}`} part="tool">
+      <button type="button" class="tool-head" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
+        <Icon name={icon} />
+        <span class="tool-verb">{say(verb, { tool: name })}</span>
+        <span class="tool-target" dir="auto">
+          {target}
+        </span>
+        <ToolStatus block={block} state={state} />
+        <Icon name="chevron" />
+      </button>
+      {approval && (approval.decision === null ? state === "waiting" : true) && (
+        <ApprovalCard approval={approval} isWaiting={state === "waiting"} />
+      )}
+      {block.messages.length > 0 && <Inner block={block} turn={turn} isOpen={isOpen} />}
+      {isOpen && <ToolDetails block={block} />}
+    </div>
+  );
+}
+
+function isOver(turn: Turn | undefined): boolean {
+  return turn?.endedAt != null;
+}
+
+function ToolStatus({ block, state }: { readonly block: ToolBlock; readonly state: ToolState }) {
+  const say = useWords();
+  const now = useNow(state === "running");
+  const began = Date.parse(block.startedAt);
+  const ended = block.result ? Date.parse(block.result.at) : now;
+  const hasTime = (state === "running" && now - began >= 1000) || (block.result !== null && state !== "denied");
+  return (
+    <span class="tool-state">
+      {hasTime && <span class="tool-time">{say.duration(ended - began)}</span>}
+      <span class="mark" />
+      <span class={state === "done" ? "sr" : undefined}>{say(`tool_${state}`)}</span>
+    </span>
+  );
+}
+
+function ToolDetails({ block }: { readonly block: ToolBlock }) {
+  const say = useWords();
+  const changes = changesOf(block.name, block.input);
+  const { exact } = describeTool(block.name, block.input);
+  return (
+    <div class="tool-details">
+      {changes.length > 0 ? (
+        <Diff changes={changes} fallback={<pre>{json(block)}</pre>} />
+      ) : (
+        <>
+          <h4>{say("input")}</h4>
+          <pre dir="auto">{exact ?? json(block)}</pre>
+        </>
+      )}
+      {block.result && <ToolOutput result={block.result} />}
+    </div>
+  );
+}
+
+function json({ input, partialJson }: ToolBlock): string {
+  return partialJson ?? JSON.stringify(input, null, 2) ?? "";
+}
+
+/** What a subagent did: its tool calls stand there while it works, and folded once it is done. */
+function Inner({ block, turn, isOpen }: { readonly block: ToolBlock; readonly turn: string; readonly isOpen: boolean }) {
+  if (block.result && !isOpen) return null;
+  return (
+    <div class="tool-inner">
+      {block.messages.map((message) => (
+        <Blocks key={message.id} message={message} turn={turn} />
+      ))}
+    </div>
+  );
+}

@@ -1,0 +1,168 @@
+// What a tool call does, for people: a verb, what it is done to, and what a person must see to allow it. Pure. The tools are Claude Code's own;
+// of all others the name and the input are shown. https://docs.claude.com/en/docs/claude-code/settings#tools-available-to-claude
+import type { Texts } from "../texts.ts";
+import type { IconName } from "./icon.tsx";
+
+export interface ToolWords {
+  readonly icon: IconName;
+  readonly verb: keyof Texts;
+  /** The tool's name as it is said in `tool_other`. */
+  readonly name: string;
+  /** A command, a file, an address; in one line. Empty while it is not known. */
+  readonly target: string;
+  /** The whole of it, to look at before it is allowed; null: the input's JSON is. */
+  readonly exact: string | null;
+  /** What is asked for an approval. */
+  readonly question: keyof Texts;
+}
+
+export function describeTool(tool: string, input: unknown): ToolWords {
+  const text = (name: string) => {
+    const value = isRecord(input) ? input[name] : undefined;
+    return typeof value === "string" ? value : "";
+  };
+  const words = (icon: IconName, verb: keyof Texts, target: string, rest: Partial<ToolWords> = {}): ToolWords => ({
+    icon,
+    verb,
+    name: readableName(tool),
+    target: firstLine(target),
+    exact: null,
+    question: "approve_other",
+    ...rest,
+  });
+  switch (tool) {
+    case "Bash":
+      return words("terminal", "tool_run", text("description") || text("command"), {
+        exact: text("command"),
+        question: "approve_run",
+      });
+    case "Read":
+      return words("file", "tool_read", text("file_path"), { exact: text("file_path"), question: "approve_read" });
+    case "Write":
+      return words("edit", "tool_write", text("file_path"), { question: "approve_write" });
+    case "Edit":
+    case "MultiEdit":
+      return words("edit", "tool_edit", text("file_path"), { question: "approve_edit" });
+    case "NotebookEdit":
+      return words("edit", "tool_edit", text("notebook_path"), { question: "approve_edit" });
+    case "Glob":
+    case "Grep":
+      return words("search", "tool_search", text("pattern"), { question: "approve_read" });
+    case "WebSearch":
+    case "ToolSearch":
+      return words("search", "tool_search", text("query"));
+    case "WebFetch":
+      return words("globe", "tool_fetch", text("url"), { exact: text("url"), question: "approve_fetch" });
+    case "Agent":
+    case "Task":
+      return words("agent", "tool_agent", text("description"));
+    case "TodoWrite":
+    case "TaskCreate":
+    case "TaskUpdate":
+      return words("tasks", "tool_todo", text("subject"));
+    case "AskUserQuestion":
+      return words("question", "tool_ask", "");
+    case "ExitPlanMode":
+      return words("tasks", "tool_plan", "", { exact: text("plan"), question: "approve_plan" });
+    default:
+      return words("tool", "tool_other", "");
+  }
+}
+
+/** "mcp__github__create_issue" → "github: create issue". */
+function readableName(tool: string): string {
+  const [, server, name] = /^mcp__(.+?)__(.+)$/.exec(tool) ?? [];
+  return server === undefined ? tool : `${server}: ${name!.replaceAll("_", " ")}`;
+}
+
+function firstLine(text: string): string {
+  const [line = "", more] = text.split("\n", 2);
+  return more === undefined ? line : `${line} …`;
+}
+
+export interface Change {
+  readonly before: string;
+  readonly after: string;
+}
+
+/** What an edit changes, piece by piece; empty: it is no edit. */
+export function changesOf(tool: string, input: unknown): readonly Change[] {
+  if (!isRecord(input)) return [];
+  if (tool === "Write") return typeof input["content"] === "string" ? [{ before: "", after: input["content"] }] : [];
+  if (tool === "Edit") return [input].flatMap(readChange);
+  if (tool === "MultiEdit" && Array.isArray(input["edits"])) return input["edits"].flatMap(readChange);
+  return [];
+}
+
+function readChange(edit: unknown): Change[] {
+  if (!isRecord(edit)) return [];
+  const { old_string: before, new_string: after } = edit;
+  return typeof before === "string" && typeof after === "string" ? [{ before, after }] : [];
+}
+
+export interface Task {
+  readonly text: string;
+  readonly state: "pending" | "in_progress" | "completed";
+}
+
+/** The to-do list that a call sets; null: it sets none. */
+export function tasksOf(tool: string, input: unknown): readonly Task[] | null {
+  if (tool !== "TodoWrite" || !isRecord(input) || !Array.isArray(input["todos"])) return null;
+  return input["todos"].flatMap((todo: unknown): Task[] => {
+    if (!isRecord(todo) || typeof todo["content"] !== "string") return [];
+    const { content, status, activeForm } = todo;
+    const state = status === "in_progress" || status === "completed" ? status : "pending";
+    return [{ text: state === "in_progress" && typeof activeForm === "string" ? activeForm : content, state }];
+  });
+}
+
+export interface Output {
+  readonly text: string;
+  /** Hashes of attachments. */
+  readonly images: readonly string[];
+  /** Where the output was too large for the log. */
+  readonly attachment: { readonly hash: string; readonly bytes: number | null } | null;
+}
+
+/** What a tool answered: a text, content blocks, or a reference to what was too large. */
+export function outputOf(content: unknown): Output {
+  const text: string[] = [];
+  const images: string[] = [];
+  let attachment: Output["attachment"] = null;
+  for (const part of Array.isArray(content) ? (content as unknown[]) : [content]) {
+    if (typeof part === "string") text.push(part);
+    else if (!isRecord(part)) continue;
+    else if (part["type"] === "text" && typeof part["text"] === "string") text.push(part["text"]);
+    else if (part["type"] === "image" && isRecord(part["source"]) && typeof part["source"]["attachment"] === "string")
+      images.push(part["source"]["attachment"]);
+    else if (typeof part["attachment"] === "string")
+      attachment = { hash: part["attachment"], bytes: typeof part["bytes"] === "number" ? part["bytes"] : null };
+    else text.push(JSON.stringify(part, null, 2));
+  }
+  return { text: text.join("\n"), images, attachment };
+}
+
+export interface Question {
+  readonly question: string;
+  readonly header: string;
+  readonly isMulti: boolean;
+  readonly options: readonly { readonly label: string; readonly description: string }[];
+}
+
+/** The questions of an `AskUserQuestion`. */
+export function questionsOf(input: unknown): readonly Question[] {
+  if (!isRecord(input) || !Array.isArray(input["questions"])) return [];
+  const text = (value: unknown) => (typeof value === "string" ? value : "");
+  return input["questions"].filter(isRecord).map((entry) => ({
+    question: text(entry["question"]),
+    header: text(entry["header"]),
+    isMulti: entry["multiSelect"] === true,
+    options: (Array.isArray(entry["options"]) ? (entry["options"] as unknown[]) : [])
+      .filter(isRecord)
+      .map((option) => ({ label: text(option["label"]), description: text(option["description"]) })),
+  }));
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,77 @@
+// Builds what pages load: `widget.mjs` and the loader `widget.js` under plain names, everything else under names that carry its hash; the
+// digests of all; and the types and the description of the element.
+import { createHash } from "node:crypto";
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { build, defineConfig, type Plugin } from "vite";
+
+const here = import.meta.dirname;
+const dist = join(here, "dist");
+
+export default defineConfig({
+  root: here,
+  logLevel: "warn",
+  build: {
+    outDir: dist,
+    emptyOutDir: true,
+    target: "es2022",
+    // Its helper would put links into the page's head.
+    modulePreload: false,
+    cssMinify: "lightningcss",
+    rolldownOptions: {
+      input: { embed: join(here, "embed.ts") },
+      preserveEntrySignatures: "allow-extension",
+      output: {
+        format: "es",
+        entryFileNames: "[name]-[hash].mjs",
+        chunkFileNames: "[name]-[hash].mjs",
+        hashCharacters: "hex",
+      },
+    },
+  },
+  plugins: [besideTheModule()],
+});
+
+/** What stands beside the hashed module: built when its name is known. */
+function besideTheModule(): Plugin {
+  return {
+    name: "sluice-beside-the-module",
+    apply: "build",
+    async closeBundle() {
+      const module = readdirSync(dist).find((name) => name.startsWith("embed-"))!;
+      await buildLoader(module);
+      const loader = readFileSync(join(dist, "widget.js"));
+      writeFileSync(join(dist, `widget-${createHash("sha256").update(loader).digest("hex").slice(0, 8)}.js`), loader);
+      writeFileSync(join(dist, "widget.mjs"), `export { mount } from "./widget/${module}";\n`);
+      copyFileSync(join(here, "custom-elements.json"), join(dist, "custom-elements.json"));
+      writeFileSync(join(dist, "integrity.json"), `${JSON.stringify(digests(), null, 2)}\n`);
+    },
+  };
+}
+
+/** A classic script: it knows its own address by `document.currentScript`, which a module does not. */
+async function buildLoader(module: string): Promise<void> {
+  await build({
+    configFile: false,
+    root: here,
+    logLevel: "warn",
+    define: { MODULE: JSON.stringify(module) },
+    build: {
+      outDir: dist,
+      emptyOutDir: false,
+      target: "es2022",
+      modulePreload: false,
+      rolldownOptions: { input: join(here, "loader.ts"), output: { format: "iife", entryFileNames: "widget.js" } },
+    },
+  });
+}
+
+/** For `integrity="…"`: https://www.w3.org/TR/sri-2/ */
+function digests(): Record<string, string> {
+  const names = readdirSync(dist).filter((name) => /\.m?js$/.test(name));
+  return Object.fromEntries(
+    names
+      .toSorted()
+      .map((name) => [name, `sha384-${createHash("sha384").update(readFileSync(join(dist, name))).digest("base64")}`]),
+  );
+}
