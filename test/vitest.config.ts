@@ -9,7 +9,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["test/gateway/**/*.test.ts", "test/contract/**/*.test.ts"],
+          include: ["test/gateway/**/*.test.ts", "test/contract/**/*.test.ts", "test/widget/**/*.test.ts"],
           testTimeout: 30_000,
           sequence: { groupOrder: 0 },
         },

@@ -1,5 +1,8 @@
 // What views draw and call: the signals of one conversation, and the acts of its person. Views never fetch; this never draws.
 import type { ReadonlySignal, Signal } from "@preact/signals";
+import type { TurnState } from "../gateway/protocol/codes.ts";
+import type { Api } from "./api.ts";
+import type { Browser } from "./browser.ts";
 import type { Transcript } from "./transcript.ts";
 
 /**
@@ -24,7 +27,13 @@ export interface PendingPrompt {
   readonly text: string;
   readonly images: readonly DraftImage[];
   /** Why it could not be sent: `code` of the problem and its words. Null while it is under way. */
-  readonly problem: { readonly code: string; readonly detail: string } | null;
+  readonly problem: Problem | null;
+}
+
+/** `code`: one of the gateway's, or `unreachable`. */
+export interface Problem {
+  readonly code: string;
+  readonly detail: string;
 }
 
 export interface SessionSummary {
@@ -41,6 +50,43 @@ export interface ApprovalAnswer {
   readonly answers?: Readonly<Record<string, string | readonly string[]>> | undefined;
 }
 
+/** What a page is told: of what happens while it watches, not of what a transcript had before. Each is one DOM event, `sluice:<type>`. */
+export type ChatEvent =
+  | { readonly type: "session"; readonly session: string | null }
+  | { readonly type: "turn"; readonly session: string; readonly turn: string; readonly state: TurnState }
+  /** A turn has completed: its last message's text. */
+  | { readonly type: "answer"; readonly session: string; readonly turn: string; readonly text: string }
+  | {
+      readonly type: "tool";
+      readonly session: string;
+      readonly turn: string;
+      readonly id: string;
+      readonly name: string;
+      readonly state: "started" | "done" | "failed";
+    }
+  /** `decision` is null while it waits. */
+  | {
+      readonly type: "approval";
+      readonly session: string;
+      readonly turn: string;
+      readonly approval: string;
+      readonly tool: string;
+      readonly decision: "allow" | "deny" | null;
+    }
+  | { readonly type: "status"; readonly connection: Connection }
+  | { readonly type: "error"; readonly code: string; readonly detail: string };
+
+export interface ChatOptions {
+  readonly api: Api;
+  /** Without it the gateway's only or default one. */
+  readonly agent?: string | undefined;
+  /** A session's id, or `new`. Without it the last one of this agent and user in this browser. */
+  readonly session?: string | undefined;
+  readonly onEvent?: ((event: ChatEvent) => void) | undefined;
+  /** For tests. */
+  readonly browser?: Browser | undefined;
+}
+
 export interface Chat {
   /** Null before there is a session. */
   readonly transcript: ReadonlySignal<Transcript | null>;
@@ -51,8 +97,8 @@ export interface Chat {
   readonly pending: ReadonlySignal<readonly PendingPrompt[]>;
   /** The turn that runs or waits for a person; null: none. */
   readonly runningTurn: ReadonlySignal<string | null>;
-  /** The newest thing that went wrong, until dismissed: an API code (or `offline`, `unreachable`) and its words. */
-  readonly problem: Signal<{ readonly code: string; readonly detail: string } | null>;
+  /** The newest thing that went wrong, until dismissed (set to null). */
+  readonly problem: Signal<Problem | null>;
   readonly draft: Signal<string>;
   readonly images: ReadonlySignal<readonly DraftImage[]>;
   /** What `setContext` gave, sent with the next prompt and shown to the person. */
@@ -93,3 +139,5 @@ export interface Chat {
   reconnect(): void;
   destroy(): void;
 }
+
+export declare function createChat(options: ChatOptions): Chat;

@@ -19,6 +19,8 @@ export interface Transcript {
   /** For the page of older messages; null: there is none. */
   readonly olderCursor: string | null;
   readonly isDeleted: boolean;
+  /** Events are missing: it must be fetched anew. */
+  readonly hasGap: boolean;
 }
 
 export interface Message {
@@ -65,10 +67,11 @@ export interface ToolBlock {
 export interface FileBlock {
   readonly type: "image" | "document" | "attachment";
   readonly index: number;
-  /** Hash of the attachment; null where it is still only here (`url` is then a blob:). */
-  readonly attachment: string | null;
+  /** Its hash: `attachmentUrl` of the chat brings it. */
+  readonly attachment: string;
   readonly mediaType: string;
-  readonly url: string | null;
+  /** Of a document, where its sender gave one. */
+  readonly title: string | null;
 }
 
 export interface ContextBlock {
