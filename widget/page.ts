@@ -4,41 +4,43 @@ import type { Texts } from "./texts.ts";
 
 export type { Mode, Options, Texts, Theme, Token };
 
-/** `detail` of each event. All bubble, and leave the shadow tree. */
+/** `detail` of each event. All bubble, and leave the shadow tree. They tell what happens while the page watches, not what was before. */
 export interface SluiceEvents {
-  /** The element is drawn, and its conversation, if there is one, is loaded. */
-  "sluice:ready": { readonly session: string | null };
+  /** The element is drawn. */
+  "sluice:ready": null;
   "sluice:open": null;
   "sluice:close": null;
-  /** A turn was queued, has started, or has ended. */
-  "sluice:turn": {
-    readonly turn: string;
-    readonly state: "queued" | "running" | "completed" | "failed" | "cancelled";
-    readonly position?: number | null;
-  };
-  /** A turn was completed: the text of its last message. */
-  "sluice:answer": { readonly turn: string; readonly text: string };
-  "sluice:tool": {
-    readonly turn: string;
-    readonly id: string;
-    /** Null with the result. */
-    readonly tool: string | null;
-    readonly state: "started" | "done" | "failed";
-  };
-  /** A tool call waits for a person, or was decided. */
-  "sluice:approval": {
-    readonly turn: string;
-    readonly approval: string;
-    readonly tool: string | null;
-    readonly input: unknown;
-    readonly decision: "allow" | "deny" | null;
-  };
-  "sluice:status": { readonly connection: string };
-  /** A turn failed, or a request was refused. `code` is the API's. */
-  "sluice:error": { readonly code: string; readonly detail: string; readonly turn: string | null };
   /** Another session is shown; null: a new one that has not begun. */
   "sluice:session": { readonly session: string | null };
+  /** A turn was queued, has started, waits for a person, or has ended. */
+  "sluice:turn": { readonly session: string; readonly turn: string; readonly state: TurnState };
+  /** A turn was completed: the text of its last message. */
+  "sluice:answer": { readonly session: string; readonly turn: string; readonly text: string };
+  "sluice:tool": {
+    readonly session: string;
+    readonly turn: string;
+    readonly id: string;
+    readonly name: string;
+    readonly state: "started" | "done" | "failed";
+  };
+  /** A tool call waits for a person (`decision` is null), or was decided. */
+  "sluice:approval": {
+    readonly session: string;
+    readonly turn: string;
+    readonly approval: string;
+    readonly tool: string;
+    readonly decision: "allow" | "deny" | null;
+  };
+  "sluice:status": { readonly connection: Connection };
+  /** A turn failed, or a request was refused: `code` is the API's. */
+  "sluice:error": { readonly code: string; readonly detail: string };
 }
+
+/** `idle`: there is no session yet, or its stream is closed while the page is hidden. */
+export type Connection =
+  "idle" | "connecting" | "live" | "reconnecting" | "offline" | "signed_out" | "forbidden" | "gone";
+
+export type TurnState = "queued" | "running" | "waiting" | "completed" | "failed" | "cancelled";
 
 /** `<sluice-chat>`. */
 export interface SluiceChatElement extends HTMLElement, Omit<Options, "title" | "nonce" | "open"> {

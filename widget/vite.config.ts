@@ -70,8 +70,11 @@ async function buildLoader(module: string): Promise<void> {
 function digests(): Record<string, string> {
   const names = readdirSync(dist).filter((name) => /\.m?js$/.test(name));
   return Object.fromEntries(
-    names
-      .toSorted()
-      .map((name) => [name, `sha384-${createHash("sha384").update(readFileSync(join(dist, name))).digest("base64")}`]),
+    names.toSorted().map((name) => [
+      name,
+      `sha384-${createHash("sha384")
+        .update(readFileSync(join(dist, name)))
+        .digest("base64")}`,
+    ]),
   );
 }

@@ -106,7 +106,10 @@ export function useAnswer(approval: Approval): [boolean, (answer: ApprovalAnswer
     decidedHere.add(approval.id);
     // The button that has the focus goes away with its card.
     composer.current?.focus({ preventScroll: true });
-    void chat.approve(approval.id, given).catch(() => decidedHere.delete(approval.id)).finally(() => setSent(false));
+    void chat
+      .approve(approval.id, given)
+      .catch(() => decidedHere.delete(approval.id))
+      .finally(() => setSent(false));
   };
   return [isSent, answer];
 }

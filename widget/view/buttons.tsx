@@ -49,5 +49,11 @@ export function CopyButton({ label, text }: { readonly label: string; readonly t
     setCopied(true);
     setTimeout(() => setCopied(false), shownMs);
   };
-  return <IconButton icon={isCopied ? "check" : "copy"} label={isCopied ? say("copied") : label} onClick={() => void copy()} />;
+  return (
+    <IconButton
+      icon={isCopied ? "check" : "copy"}
+      label={isCopied ? say("copied") : label}
+      onClick={() => void copy()}
+    />
+  );
 }

@@ -17,9 +17,11 @@ export interface Scene {
   readonly overlay: Signal<"sessions" | null>;
   /** Approvals that were decided here: of others it is said by whom. */
   readonly decidedHere: Set<string>;
+  readonly launcher: { current: HTMLButtonElement | null };
   /** The part of the composer that a person types in; null while it is not drawn. */
   readonly composer: { current: HTMLTextAreaElement | null };
-  open(): void;
+  /** By a person: then the focus goes to the composer, and comes back when it is closed. Default: it is. */
+  open(isByPerson?: boolean): void;
   close(): void;
 }
 

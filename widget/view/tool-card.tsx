@@ -96,7 +96,15 @@ function json({ input, partialJson }: ToolBlock): string {
 }
 
 /** What a subagent did: its tool calls stand there while it works, and folded once it is done. */
-function Inner({ block, turn, isOpen }: { readonly block: ToolBlock; readonly turn: string; readonly isOpen: boolean }) {
+function Inner({
+  block,
+  turn,
+  isOpen,
+}: {
+  readonly block: ToolBlock;
+  readonly turn: string;
+  readonly isOpen: boolean;
+}) {
   if (block.result && !isOpen) return null;
   return (
     <div class="tool-inner">

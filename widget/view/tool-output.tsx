@@ -37,14 +37,14 @@ export function ToolOutput({ result }: { readonly result: NonNullable<ToolBlock[
 }
 
 /** An image of the log, by its hash. */
-export function AttachedImage({ hash, url }: { readonly hash: string | null; readonly url?: string | null }) {
+export function AttachedImage({ hash }: { readonly hash: string }) {
   const { chat } = useScene();
   const say = useWords();
-  const [source, setSource] = useState(url ?? null);
+  const [source, setSource] = useState<string | null>(null);
   useEffect(() => {
     // Gone or not ours: the label stays.
-    if (hash !== null && url == null) void chat.attachmentUrl(hash).then(setSource, () => {});
-  }, [hash, url]);
+    void chat.attachmentUrl(hash).then(setSource, () => {});
+  }, [hash]);
   if (source === null) return <span class="chip">{say("image")}</span>;
   return <img class="attached" src={source} alt={say("image")} />;
 }

@@ -1,0 +1,100 @@
+// What a screen reader is told, in regions that are always there and that nobody sees: that an answer begins, what tools do (at most every 5 s),
+// the finished answer (a long one by its length); and as alerts what waits for a person and what went wrong. Never a word as it streams.
+import type { ChatEvent } from "../chat.ts";
+import { signal, type ReadonlySignal } from "@preact/signals";
+import type { Say } from "./words.ts";
+import { describeTool } from "./tool-words.ts";
+
+export interface Announcer {
+  readonly polite: ReadonlySignal<string>;
+  readonly alert: ReadonlySignal<string>;
+  onEvent(event: ChatEvent): void;
+  destroy(): void;
+}
+
+export interface AnnouncerOptions {
+  readonly words: () => Say;
+  /** The answer of a turn as it is drawn, without marks. */
+  readonly plainText: (turn: string) => string;
+  readonly now?: () => number;
+}
+
+const toolPauseMs = 5000;
+const longAnswer = 600;
+
+export function createAnnouncer({ words, plainText, now = Date.now }: AnnouncerOptions): Announcer {
+  const polite = signal("");
+  const alert = signal("");
+  let lastTool = -Infinity;
+  /** The same words again are no change to a screen reader. */
+  const speak = (region: typeof polite, text: string) => {
+    region.value = region.peek() === text ? `${text}\u00a0` : text;
+  };
+  const timers = new Set<ReturnType<typeof setTimeout>>();
+
+  function sayAnswer(turn: string, fallback: string): void {
+    const text = plainText(turn) || fallback;
+    const count = text.split(/\s+/).filter(Boolean).length;
+    speak(polite, text.length <= longAnswer ? words()("answer_done", { text }) : words()("answer_long", { count }));
+  }
+
+  /** After the next drawing. */
+  function soon(act: () => void): void {
+    const timer = setTimeout(() => {
+      timers.delete(timer);
+      act();
+    }, 100);
+    timers.add(timer);
+  }
+
+  return {
+    polite,
+    alert,
+    onEvent(event) {
+      const say = words();
+      switch (event.type) {
+        case "turn":
+          if (event.state === "running") speak(polite, say("answer_begins"));
+          return;
+        case "tool": {
+          if (now() - lastTool < toolPauseMs) return;
+          lastTool = now();
+          const { verb, name } = describeTool(event.name, undefined);
+          const state =
+            event.state === "started" ? "tool_running" : event.state === "done" ? "tool_done" : "tool_failed";
+          speak(polite, `${say(verb, { tool: name })}: ${say(state)}`);
+          return;
+        }
+        case "answer":
+          return soon(() => sayAnswer(event.turn, event.text));
+        case "approval": {
+          if (event.decision !== null) return;
+          const { question, name } = describeTool(event.tool, undefined);
+          speak(alert, event.tool === "AskUserQuestion" ? say("question") : say(question, { tool: name }));
+          return;
+        }
+        case "error":
+          speak(alert, say.code(event.code) ?? event.detail);
+          return;
+        case "status":
+        case "session":
+      }
+    },
+    destroy() {
+      for (const timer of timers) clearTimeout(timer);
+    },
+  };
+}
+
+export function Announcements({ announcer }: { readonly announcer: Announcer }) {
+  return (
+    <>
+      <div class="sr" role="status" aria-live="polite" aria-atomic="true">
+        {announcer.polite.value}
+      </div>
+      <div class="sr" role="alert" aria-atomic="true">
+        {announcer.alert.value}
+      </div>
+    </>
+  );
+}

@@ -1,0 +1,68 @@
+// The blocks of one message of the model, in order.
+import type { Block, Message, TextBlock } from "../transcript.ts";
+import { useState } from "preact/hooks";
+import { Icon } from "./icon.tsx";
+import { MarkdownText } from "./markdown-text.tsx";
+import { useWords } from "./scene.ts";
+import { ToolCard } from "./tool-card.tsx";
+import { AttachedImage } from "./tool-output.tsx";
+
+export function Blocks({ message, turn }: { readonly message: Message; readonly turn: string }) {
+  return (
+    <>
+      {message.blocks.map((block) => (
+        <OneBlock key={`${block.index} ${block.type}`} block={block} turn={turn} />
+      ))}
+    </>
+  );
+}
+
+function OneBlock({ block, turn }: { readonly block: Block; readonly turn: string }) {
+  const say = useWords();
+  switch (block.type) {
+    case "text":
+      return <MarkdownText block={block} part="text" />;
+    case "thinking":
+      return <Thinking block={block} />;
+    case "tool":
+      return <ToolCard block={block} turn={turn} />;
+    case "image":
+      return <AttachedImage hash={block.attachment} />;
+    case "document":
+    case "attachment":
+      return <span class="chip">{block.title ?? say("attachment")}</span>;
+    case "context":
+      return <ContextChip context={block.context} />;
+    case "other":
+      return <span class="chip">{say("other_block")}</span>;
+  }
+}
+
+/** Folded, and drawn when it is opened. */
+function Thinking({ block }: { readonly block: TextBlock }) {
+  const say = useWords();
+  const [isOpen, setOpen] = useState(false);
+  return (
+    <div class="thinking" part="thinking">
+      <button type="button" class="thinking-head" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
+        <Icon name="chevron" />
+        <span class={block.isDone ? undefined : "shimmer"}>{say(block.isDone ? "thought" : "thinking")}</span>
+      </button>
+      {isOpen && <MarkdownText block={block} part="thinking-text" />}
+    </div>
+  );
+}
+
+export function ContextChip({ context }: { readonly context: unknown }) {
+  const say = useWords();
+  const [isOpen, setOpen] = useState(false);
+  return (
+    <>
+      <button type="button" class="chip" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
+        <Icon name="info" />
+        {say("context")}
+      </button>
+      {isOpen && <pre dir="auto">{JSON.stringify(context, null, 2)}</pre>}
+    </>
+  );
+}

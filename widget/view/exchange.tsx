@@ -1,0 +1,146 @@
+// One turn as a person sees it: what was asked, and what answered it. Each half is a place that the arrow keys go to.
+import { useEffect, useRef, useState } from "preact/hooks";
+import { Blocks } from "./blocks.tsx";
+import { CopyButton, IconButton } from "./buttons.tsx";
+import { useScene, useWords } from "./scene.ts";
+import { TurnActions, TurnState } from "./turn-state.tsx";
+import type { Message } from "../transcript.ts";
+
+export function Exchange({ turn }: { readonly turn: string }) {
+  const exchange = useScene().parts.exchange(turn).value;
+  if (!exchange) return null;
+  return (
+    <section class="exchange">
+      {exchange.prompt !== null && <Prompt id={exchange.prompt} turn={turn} />}
+      <Answer turn={turn} answers={exchange.answers} />
+    </section>
+  );
+}
+
+function Prompt({ id, turn }: { readonly id: string; readonly turn: string }) {
+  const { parts } = useScene();
+  const say = useWords();
+  const [isEdited, setEdited] = useState(false);
+  const message = parts.message(id).value;
+  if (!message) return null;
+  const text = textOf(message);
+  return (
+    <article
+      class="message prompt"
+      part="message prompt"
+      tabIndex={-1}
+      aria-label={`${say("you")}, ${say.time(message.at)}`}
+    >
+      {isEdited ? (
+        <Edit turn={turn} text={text} onEnd={() => setEdited(false)} />
+      ) : (
+        <>
+          <div class="bubble" part="bubble" dir="auto">
+            <PromptBlocks message={message} turn={turn} />
+          </div>
+          <div class="actions">
+            <time dateTime={message.at}>{say.time(message.at)}</time>
+            <CopyButton label={say("copy")} text={() => text} />
+            <IconButton icon="edit" label={say("edit")} onClick={() => setEdited(true)} />
+          </div>
+        </>
+      )}
+    </article>
+  );
+}
+
+function PromptBlocks({ message, turn }: { readonly message: Message; readonly turn: string }) {
+  const rest = { ...message, blocks: message.blocks.filter(({ type }) => type !== "text") };
+  return (
+    <>
+      <Blocks message={rest} turn={turn} />
+      {textOf(message)}
+    </>
+  );
+}
+
+export function textOf(message: Message): string {
+  return message.blocks.flatMap((block) => (block.type === "text" ? [block.text] : [])).join("\n");
+}
+
+interface EditProps {
+  readonly turn: string;
+  readonly text: string;
+  readonly onEnd: () => void;
+}
+
+function Edit({ turn, text, onEnd }: EditProps) {
+  const { chat, composer } = useScene();
+  const say = useWords();
+  const [draft, setDraft] = useState(text);
+  const field = useRef<HTMLTextAreaElement>(null);
+  useEffect(() => field.current?.focus(), []);
+  const leave = () => {
+    composer.current?.focus({ preventScroll: true });
+    onEnd();
+  };
+  const send = () => {
+    if (draft.trim() === "") return;
+    leave();
+    void chat.edit(turn, draft);
+  };
+  return (
+    <form
+      class="edit"
+      onSubmit={(event) => {
+        event.preventDefault();
+        send();
+      }}
+      onKeyDown={(event) => {
+        if (event.key === "Escape") leave();
+        else if (event.key === "Enter" && !event.shiftKey && !event.isComposing) send();
+        else return;
+        event.preventDefault();
+        event.stopPropagation();
+      }}
+    >
+      <textarea
+        class="field"
+        dir="auto"
+        rows={Math.min(8, draft.split("\n").length + 1)}
+        aria-label={say("edit")}
+        value={draft}
+        ref={field}
+        onInput={({ currentTarget }) => setDraft(currentTarget.value)}
+      />
+      <p class="muted">{say("edit_hint")}</p>
+      <div class="row">
+        <button class="button primary">{say("send")}</button>
+        <button type="button" class="button" onClick={leave}>
+          {say("cancel")}
+        </button>
+      </div>
+    </form>
+  );
+}
+
+function Answer({ turn, answers }: { readonly turn: string; readonly answers: readonly string[] }) {
+  const say = useWords();
+  const article = useRef<HTMLElement>(null);
+  return (
+    <article
+      class="message answer"
+      part="message answer"
+      tabIndex={-1}
+      aria-label={say("assistant")}
+      data-turn={turn}
+      ref={article}
+    >
+      {answers.map((id) => (
+        <AnswerMessage key={id} id={id} turn={turn} />
+      ))}
+      <TurnState turn={turn} hasAnswer={answers.length > 0} />
+      <TurnActions turn={turn} answers={answers} />
+    </article>
+  );
+}
+
+function AnswerMessage({ id, turn }: { readonly id: string; readonly turn: string }) {
+  const message = useScene().parts.message(id).value;
+  return message ? <Blocks message={message} turn={turn} /> : null;
+}
