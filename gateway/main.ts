@@ -152,12 +152,12 @@ function start(config: Config, level: string, openCaller: Caller | undefined): P
 
 function keyHint({ keys, dataFolder }: Config, { signInUrl }: Gateway): string {
   const key = keys.length > 0 ? "<a secret of SLUICE_KEYS>" : `$(cat ${keyFile(dataFolder)})`;
-  return `\nTry: sluice ask "hello"\n or with curl and -H "authorization: Bearer ${key}", see the README.\n Sign a browser in, once: ${signInUrl}\n`;
+  return `\nTry: sluice ask "hello"\n or with curl and -H "authorization: Bearer ${key}", see the README.\n Sign a browser in, once, and chat: ${signInUrl}\n`;
 }
 
 function demoHint(address: string): string {
   const curl = `curl -N ${address}/api/turns -H 'content-type: application/json' -d '{"prompt":"hello"}'`;
-  return `\nThe demo model answers: no account is used. Try, in another terminal:\n\n  ${curl} -H 'accept: text/plain'\n  ${curl} -H 'accept: text/event-stream'\n  npm run demo -- ask "show me a table"\n`;
+  return `\nThe demo model answers: no account is used. Chat at ${address}/ or try, in another terminal:\n\n  ${curl} -H 'accept: text/plain'\n  ${curl} -H 'accept: text/event-stream'\n  npm run demo -- ask "show me a table"\n`;
 }
 
 async function askOnce(config: Config, words: readonly string[], values: Values, openCaller?: Caller): Promise<number> {
