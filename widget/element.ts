@@ -21,7 +21,7 @@ interface Life {
 }
 
 /** `…/widget/<this module>`: the gateway is where the widget came from. */
-const home = new URL("..", import.meta.url).href.replace(/\/$/, "");
+const home = new URL(/* @vite-ignore */ "..", import.meta.url).href.replace(/\/$/, "");
 
 /** How long an element that was taken out may be on its way to another place. */
 const moveMs = 100;

@@ -94,6 +94,7 @@ export const german: Texts = {
   output: "Ausgabe",
   no_output: "Keine Ausgabe",
   large_output: "Ganze Ausgabe zeigen",
+  save_output: "Ganze Ausgabe herunterladen",
   progress: "{done} von {all} erledigt",
 
   approve_run: "Darf dieser Befehl laufen?",

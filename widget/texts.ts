@@ -99,6 +99,7 @@ export interface Texts {
   output: string;
   no_output: string;
   large_output: string;
+  save_output: string;
   progress: string;
 
   // Approvals and questions.
@@ -256,6 +257,7 @@ export const english: Texts = {
   output: "Output",
   no_output: "No output",
   large_output: "Show the whole output",
+  save_output: "Download the whole output",
   progress: "{done} of {all} done",
 
   approve_run: "May this command run?",

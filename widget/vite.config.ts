@@ -15,14 +15,15 @@ export default defineConfig({
     outDir: dist,
     emptyOutDir: true,
     target: "es2022",
-    // Its helper would put links into the page's head.
-    modulePreload: false,
+    // As a library: for an application Vite puts in a helper that writes links into the page's head.
+    lib: { entry: join(here, "embed.ts"), formats: ["es"] },
     cssMinify: "lightningcss",
     rolldownOptions: {
-      input: { embed: join(here, "embed.ts") },
       preserveEntrySignatures: "allow-extension",
       output: {
-        format: "es",
+        // Of a library Vite leaves the white space.
+        minify: true,
+        comments: false,
         entryFileNames: "[name]-[hash].mjs",
         chunkFileNames: "[name]-[hash].mjs",
         hashCharacters: "hex",
@@ -37,7 +38,7 @@ function besideTheModule(): Plugin {
   return {
     name: "sluice-beside-the-module",
     apply: "build",
-    async closeBundle() {
+    async writeBundle() {
       const module = readdirSync(dist).find((name) => name.startsWith("embed-"))!;
       await buildLoader(module);
       const loader = readFileSync(join(dist, "widget.js"));

@@ -2,8 +2,9 @@
 // the finished answer (a long one by its length); and as alerts what waits for a person and what went wrong. Never a word as it streams.
 import type { ChatEvent } from "../chat.ts";
 import { signal, type ReadonlySignal } from "@preact/signals";
+import type { ToolWords } from "./tools/tool-words.ts";
 import type { Say } from "./words.ts";
-import { describeTool } from "./tool-words.ts";
+import { tools } from "./chunks.ts";
 
 export interface Announcer {
   readonly polite: ReadonlySignal<string>;
@@ -38,6 +39,22 @@ export function createAnnouncer({ words, plainText, now = Date.now }: AnnouncerO
     speak(polite, text.length <= longAnswer ? words()("answer_done", { text }) : words()("answer_long", { count }));
   }
 
+  /** The words for a tool come with the code that draws it. */
+  function describe(tool: string, use: (words: ToolWords) => void): void {
+    const unknown: ToolWords = {
+      icon: "tool",
+      verb: "tool_other",
+      name: tool,
+      target: "",
+      exact: null,
+      question: "approve_other",
+    };
+    void tools().then(
+      (chunk) => use(chunk.describeTool(tool, undefined)),
+      () => use(unknown),
+    );
+  }
+
   /** After the next drawing. */
   function soon(act: () => void): void {
     const timer = setTimeout(() => {
@@ -59,19 +76,16 @@ export function createAnnouncer({ words, plainText, now = Date.now }: AnnouncerO
         case "tool": {
           if (now() - lastTool < toolPauseMs) return;
           lastTool = now();
-          const { verb, name } = describeTool(event.name, undefined);
-          const state =
-            event.state === "started" ? "tool_running" : event.state === "done" ? "tool_done" : "tool_failed";
-          speak(polite, `${say(verb, { tool: name })}: ${say(state)}`);
-          return;
+          const state = event.state === "started" ? "running" : event.state;
+          return describe(event.name, ({ verb, name }) =>
+            speak(polite, `${say(verb, { tool: name })}: ${say(`tool_${state}`)}`),
+          );
         }
         case "answer":
           return soon(() => sayAnswer(event.turn, event.text));
         case "approval": {
           if (event.decision !== null) return;
-          const { question, name } = describeTool(event.tool, undefined);
-          speak(alert, event.tool === "AskUserQuestion" ? say("question") : say(question, { tool: name }));
-          return;
+          return describe(event.tool, ({ question, name }) => speak(alert, say(question, { tool: name })));
         }
         case "error":
           speak(alert, say.code(event.code) ?? event.detail);

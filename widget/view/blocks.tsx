@@ -1,11 +1,11 @@
 // The blocks of one message of the model, in order.
 import type { Block, Message, TextBlock } from "../transcript.ts";
 import { useState } from "preact/hooks";
+import { AttachedImage } from "./attached-image.tsx";
+import { ToolCard } from "./chunks.ts";
 import { Icon } from "./icon.tsx";
 import { MarkdownText } from "./markdown-text.tsx";
 import { useWords } from "./scene.ts";
-import { ToolCard } from "./tool-card.tsx";
-import { AttachedImage } from "./tool-output.tsx";
 
 export function Blocks({ message, turn }: { readonly message: Message; readonly turn: string }) {
   return (
@@ -25,7 +25,7 @@ function OneBlock({ block, turn }: { readonly block: Block; readonly turn: strin
     case "thinking":
       return <Thinking block={block} />;
     case "tool":
-      return <ToolCard block={block} turn={turn} />;
+      return <ToolCard block={block} turn={turn} fallback={<span class="chip">{block.name}</span>} />;
     case "image":
       return <AttachedImage hash={block.attachment} />;
     case "document":

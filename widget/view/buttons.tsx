@@ -1,4 +1,4 @@
-// Buttons that are a drawing alone, and what copies to the clipboard.
+// Buttons that are a drawing alone; and what gives a person a text or a file.
 import { useState } from "preact/hooks";
 import { Icon, type IconName } from "./icon.tsx";
 import { useWords } from "./scene.ts";
@@ -56,4 +56,13 @@ export function CopyButton({ label, text }: { readonly label: string; readonly t
       onClick={() => void copy()}
     />
   );
+}
+
+/** Saves a file. `url`: a blob: address. */
+export function download(url: string, name: string): void {
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  // It need not stand in the page.
+  link.click();
 }

@@ -1,7 +1,8 @@
 // One turn as a person sees it: what was asked, and what answered it. Each half is a place that the arrow keys go to.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { Blocks } from "./blocks.tsx";
 import { CopyButton, IconButton } from "./buttons.tsx";
+import { Edit } from "./chunks.ts";
 import { useScene, useWords } from "./scene.ts";
 import { TurnActions, TurnState } from "./turn-state.tsx";
 import type { Message } from "../transcript.ts";
@@ -63,74 +64,10 @@ export function textOf(message: Message): string {
   return message.blocks.flatMap((block) => (block.type === "text" ? [block.text] : [])).join("\n");
 }
 
-interface EditProps {
-  readonly turn: string;
-  readonly text: string;
-  readonly onEnd: () => void;
-}
-
-function Edit({ turn, text, onEnd }: EditProps) {
-  const { chat, composer } = useScene();
-  const say = useWords();
-  const [draft, setDraft] = useState(text);
-  const field = useRef<HTMLTextAreaElement>(null);
-  useEffect(() => field.current?.focus(), []);
-  const leave = () => {
-    composer.current?.focus({ preventScroll: true });
-    onEnd();
-  };
-  const send = () => {
-    if (draft.trim() === "") return;
-    leave();
-    void chat.edit(turn, draft);
-  };
-  return (
-    <form
-      class="edit"
-      onSubmit={(event) => {
-        event.preventDefault();
-        send();
-      }}
-      onKeyDown={(event) => {
-        if (event.key === "Escape") leave();
-        else if (event.key === "Enter" && !event.shiftKey && !event.isComposing) send();
-        else return;
-        event.preventDefault();
-        event.stopPropagation();
-      }}
-    >
-      <textarea
-        class="field"
-        dir="auto"
-        rows={Math.min(8, draft.split("\n").length + 1)}
-        aria-label={say("edit")}
-        value={draft}
-        ref={field}
-        onInput={({ currentTarget }) => setDraft(currentTarget.value)}
-      />
-      <p class="muted">{say("edit_hint")}</p>
-      <div class="row">
-        <button class="button primary">{say("send")}</button>
-        <button type="button" class="button" onClick={leave}>
-          {say("cancel")}
-        </button>
-      </div>
-    </form>
-  );
-}
-
 function Answer({ turn, answers }: { readonly turn: string; readonly answers: readonly string[] }) {
   const say = useWords();
-  const article = useRef<HTMLElement>(null);
   return (
-    <article
-      class="message answer"
-      part="message answer"
-      tabIndex={-1}
-      aria-label={say("assistant")}
-      data-turn={turn}
-      ref={article}
-    >
+    <article class="message answer" part="message answer" tabIndex={-1} aria-label={say("assistant")} data-turn={turn}>
       {answers.map((id) => (
         <AnswerMessage key={id} id={id} turn={turn} />
       ))}

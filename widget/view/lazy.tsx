@@ -3,26 +3,30 @@ import type { ComponentChildren, ComponentType, JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import { signal } from "@preact/signals";
 
-export interface Lazy<Props> {
-  (props: Props & { readonly fallback?: ComponentChildren }): JSX.Element;
-  /** Fetches it ahead. */
-  load(): Promise<void>;
+/** Fetches once, however often it is asked for; after a failure (offline, or another version was installed) anew. */
+export function once<Chunk>(fetchCode: () => Promise<Chunk>): () => Promise<Chunk> {
+  let fetched: Promise<Chunk> | undefined;
+  return () =>
+    (fetched ??= fetchCode().catch((error: unknown) => {
+      fetched = undefined;
+      throw error;
+    }));
 }
 
-export function lazy<Props extends object>(fetchCode: () => Promise<ComponentType<Props>>): Lazy<Props> {
+export function lazy<Props extends object>(
+  fetchComponent: () => Promise<ComponentType<Props>>,
+): (props: Props & { readonly fallback?: ComponentChildren }) => JSX.Element {
   const code = signal<{ readonly Component: ComponentType<Props> } | null>(null);
-  let asked: Promise<void> | undefined;
   const load = () =>
-    (asked ??= fetchCode().then(
+    fetchComponent().then(
       (Component) => void (code.value = { Component }),
-      // Offline, or the gateway was updated: asked again with the next that wants it.
-      () => void (asked = undefined),
-    ));
-  function Later({ fallback, ...props }: Props & { readonly fallback?: ComponentChildren }) {
-    useEffect(() => void load(), []);
+      // The fallback stays, until the next one is drawn.
+      () => undefined,
+    );
+  return function Later({ fallback, ...props }) {
+    useEffect(() => void (code.peek() ?? load()), []);
     if (!code.value) return <>{fallback}</>;
     const { Component } = code.value;
     return <Component {...(props as unknown as Props)} />;
-  }
-  return Object.assign(Later, { load });
+  };
 }

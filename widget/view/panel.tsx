@@ -5,7 +5,7 @@ import { Header } from "./header.tsx";
 import { Icon } from "./icon.tsx";
 import { IconButton } from "./buttons.tsx";
 import { Log } from "./log.tsx";
-import { SessionList } from "./session-lists.ts";
+import { SessionList } from "./chunks.ts";
 import { useScene, useWords } from "./scene.ts";
 
 export function Panel({ isClosable, isOpen }: { readonly isClosable: boolean; readonly isOpen: boolean }) {

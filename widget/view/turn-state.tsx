@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import type { Turn } from "../transcript.ts";
 import { CopyButton, IconButton } from "./buttons.tsx";
 import { textOf } from "./exchange.tsx";
+import { Details } from "./chunks.ts";
 import { Icon } from "./icon.tsx";
 import { useScene, useWords } from "./scene.ts";
 
@@ -148,16 +149,4 @@ export function TurnActions({ turn: id, answers }: TurnActionsProps) {
       {isDetailed && <Details turn={turn} />}
     </>
   );
-}
-
-function Details({ turn: { usage, costUsd, durationMs, model } }: { readonly turn: Turn }) {
-  const say = useWords();
-  const facts = [
-    model !== null && say("model", { model }),
-    durationMs !== null && say("duration", { time: say.duration(durationMs) }),
-    usage &&
-      say("tokens", { input: say.number(usage.input_tokens ?? 0), output: say.number(usage.output_tokens ?? 0) }),
-    costUsd !== null && say("cost", { cost: say.cost(costUsd) }),
-  ].filter(Boolean);
-  return <p class="muted details">{facts.join(" · ")}</p>;
 }

@@ -1,7 +1,7 @@
 // What a tool call does, for people: a verb, what it is done to, and what a person must see to allow it. Pure. The tools are Claude Code's own;
 // of all others the name and the input are shown. https://docs.claude.com/en/docs/claude-code/settings#tools-available-to-claude
-import type { Texts } from "../texts.ts";
-import type { IconName } from "./icon.tsx";
+import type { Texts } from "../../texts.ts";
+import type { IconName } from "../icon.tsx";
 
 export interface ToolWords {
   readonly icon: IconName;
@@ -61,7 +61,7 @@ export function describeTool(tool: string, input: unknown): ToolWords {
     case "TaskUpdate":
       return words("tasks", "tool_todo", text("subject"));
     case "AskUserQuestion":
-      return words("question", "tool_ask", "");
+      return words("question", "tool_ask", "", { question: "question" });
     case "ExitPlanMode":
       return words("tasks", "tool_plan", "", { exact: text("plan"), question: "approve_plan" });
     default:
@@ -120,23 +120,22 @@ export interface Output {
   readonly text: string;
   /** Hashes of attachments. */
   readonly images: readonly string[];
-  /** Where the output was too large for the log. */
-  readonly attachment: { readonly hash: string; readonly bytes: number | null } | null;
+  /** Its hash, where the output was too large for the log. */
+  readonly attachment: string | null;
 }
 
 /** What a tool answered: a text, content blocks, or a reference to what was too large. */
 export function outputOf(content: unknown): Output {
   const text: string[] = [];
   const images: string[] = [];
-  let attachment: Output["attachment"] = null;
+  let attachment: string | null = null;
   for (const part of Array.isArray(content) ? (content as unknown[]) : [content]) {
     if (typeof part === "string") text.push(part);
     else if (!isRecord(part)) continue;
     else if (part["type"] === "text" && typeof part["text"] === "string") text.push(part["text"]);
     else if (part["type"] === "image" && isRecord(part["source"]) && typeof part["source"]["attachment"] === "string")
       images.push(part["source"]["attachment"]);
-    else if (typeof part["attachment"] === "string")
-      attachment = { hash: part["attachment"], bytes: typeof part["bytes"] === "number" ? part["bytes"] : null };
+    else if (typeof part["attachment"] === "string") attachment = part["attachment"];
     else text.push(JSON.stringify(part, null, 2));
   }
   return { text: text.join("\n"), images, attachment };

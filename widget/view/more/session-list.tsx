@@ -1,12 +1,12 @@
 // Past conversations: found, renamed, gone on with. A chunk of its own.
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { SessionSummary } from "../chat.ts";
-import { IconButton } from "./buttons.tsx";
-import { useScene, useWords } from "./scene.ts";
+import type { SessionSummary } from "../../chat.ts";
+import { IconButton } from "../buttons.tsx";
+import { useScene, useWords } from "../scene.ts";
 
 const typingMs = 250;
 
-export function SessionListView() {
+export function SessionList() {
   const { overlay, composer } = useScene();
   const say = useWords();
   const [query, setQuery] = useState("");

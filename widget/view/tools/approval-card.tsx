@@ -1,12 +1,12 @@
 // A tool call that waits for a person: what it will do, in words and exactly, how long there is, and the answer; then what was decided, and by whom.
 import { useRef, useState } from "preact/hooks";
-import type { ApprovalAnswer } from "../chat.ts";
-import type { Approval } from "../transcript.ts";
-import { useNow } from "./clock.ts";
-import { Diff } from "./diffs.ts";
-import { useScene, useWords } from "./scene.ts";
+import type { ApprovalAnswer } from "../../chat.ts";
+import type { Approval } from "../../transcript.ts";
+import { useNow } from "../clock.ts";
+import { Diff } from "./diff.tsx";
+import { useScene, useWords } from "../scene.ts";
 import { changesOf, describeTool } from "./tool-words.ts";
-import { minutes } from "./words.ts";
+import { minutes } from "../words.ts";
 
 /** Tools that a person answers each time anew. */
 const personal = ["AskUserQuestion", "ExitPlanMode"];
@@ -25,7 +25,7 @@ export function ApprovalCard({ approval, isWaiting }: { readonly approval: Appro
           {approval.reason}
         </p>
       )}
-      {changes.length > 0 ? <Diff changes={changes} fallback={raw} /> : raw}
+      {changes.length > 0 ? <Diff changes={changes} /> : raw}
       <Answer approval={approval} />
     </div>
   );

@@ -1,13 +1,13 @@
 // One tool call: what it does in a line, its state and time; opened, what went in and what came out. An approval that it waits for stands open.
 import { useState } from "preact/hooks";
-import type { Approval, ToolBlock, Turn } from "../transcript.ts";
+import type { Approval, ToolBlock, Turn } from "../../transcript.ts";
 import { ApprovalCard } from "./approval-card.tsx";
-import { useNow } from "./clock.ts";
-import { Diff } from "./diffs.ts";
-import { Icon } from "./icon.tsx";
-import { Blocks } from "./blocks.tsx";
+import { useNow } from "../clock.ts";
+import { Diff } from "./diff.tsx";
+import { Icon } from "../icon.tsx";
+import { Blocks } from "../blocks.tsx";
 import { QuestionCard } from "./question-card.tsx";
-import { useScene, useWords } from "./scene.ts";
+import { useScene, useWords } from "../scene.ts";
 import { TaskList } from "./task-list.tsx";
 import { ToolOutput } from "./tool-output.tsx";
 import { changesOf, describeTool, tasksOf } from "./tool-words.ts";
@@ -79,7 +79,7 @@ function ToolDetails({ block }: { readonly block: ToolBlock }) {
   return (
     <div class="tool-details">
       {changes.length > 0 ? (
-        <Diff changes={changes} fallback={<pre>{json(block)}</pre>} />
+        <Diff changes={changes} />
       ) : (
         <>
           <h4>{say("input")}</h4>

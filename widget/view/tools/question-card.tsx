@@ -1,9 +1,9 @@
 // A question of the model with its choices.
 import { useState } from "preact/hooks";
-import type { Approval, ToolBlock } from "../transcript.ts";
+import type { Approval, ToolBlock } from "../../transcript.ts";
 import { Decision, TimeLeft, useAnswer } from "./approval-card.tsx";
-import { Icon } from "./icon.tsx";
-import { useScene, useWords } from "./scene.ts";
+import { Icon } from "../icon.tsx";
+import { useScene, useWords } from "../scene.ts";
 import { outputOf, questionsOf, type Question } from "./tool-words.ts";
 
 type Chosen = Readonly<Record<string, readonly string[]>>;

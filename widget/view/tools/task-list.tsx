@@ -1,6 +1,6 @@
 // The model's to-do list as progress: each call that sets it is shown as it was then.
-import { Icon } from "./icon.tsx";
-import { useWords } from "./scene.ts";
+import { Icon } from "../icon.tsx";
+import { useWords } from "../scene.ts";
 import type { Task } from "./tool-words.ts";
 
 export function TaskList({ tasks }: { readonly tasks: readonly Task[]; readonly turn: string }) {

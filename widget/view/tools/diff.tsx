@@ -1,10 +1,10 @@
-// The view of changes: lines that were taken out and put in. A chunk of its own.
+// The view of changes: lines that were taken out and put in.
 import { diffLines } from "./line-diff.ts";
 import type { Change } from "./tool-words.ts";
 
 const signs = { same: " ", out: "-", in: "+" } as const;
 
-export function DiffView({ changes }: { readonly changes: readonly Change[] }) {
+export function Diff({ changes }: { readonly changes: readonly Change[] }) {
   return (
     <>
       {changes.map(({ before, after }, index) => (

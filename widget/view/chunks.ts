@@ -1,0 +1,21 @@
+// What is fetched when it is first needed: each group of views, with its style, in a chunk of its own.
+import type { ToolBlock, Turn } from "../transcript.ts";
+import { lazy, once } from "./lazy.tsx";
+
+/** Tool calls, approvals, questions, and what there is to say of them. */
+export const tools = once(() => import("./tools/tools.ts"));
+const more = once(() => import("./more/more.ts"));
+
+export const ToolCard = lazy<{ readonly block: ToolBlock; readonly turn: string }>(
+  async () => (await tools()).ToolCard,
+);
+export const SessionList = lazy<object>(async () => (await more()).SessionList);
+export const MenuItems = lazy<{ readonly onDone: () => void }>(async () => (await more()).MenuItems);
+export const Edit = lazy<EditProps>(async () => (await more()).Edit);
+export const Details = lazy<{ readonly turn: Turn }>(async () => (await more()).Details);
+
+export interface EditProps {
+  readonly turn: string;
+  readonly text: string;
+  readonly onEnd: () => void;
+}
