@@ -10,7 +10,8 @@ import { QuestionCard } from "./question-card.tsx";
 import { useScene, useWords } from "../scene.ts";
 import { TaskList } from "./task-list.tsx";
 import { ToolOutput } from "./tool-output.tsx";
-import { changesOf, describeTool, tasksOf } from "./tool-words.ts";
+import { isTaskTool } from "./tasks.ts";
+import { changesOf, describeTool } from "./tool-words.ts";
 
 export type ToolState = "pending" | "running" | "waiting" | "done" | "denied" | "failed" | "stopped";
 
@@ -22,17 +23,24 @@ export function toolState(block: ToolBlock, approval: Approval | undefined, isOv
   return block.partialJson === null ? "running" : "pending";
 }
 
-export function ToolCard({ block, turn }: { readonly block: ToolBlock; readonly turn: string }) {
+interface ToolCardProps {
+  readonly block: ToolBlock;
+  readonly turn: string;
+}
+
+export function ToolCard({ block, turn }: ToolCardProps) {
   const { parts } = useScene();
-  const say = useWords();
   const approval = block.approval === null ? undefined : parts.approval(block.approval).value;
-  const state = toolState(block, approval, isOver(parts.turn(turn).value));
+  if (isTaskTool(block.name)) return <TaskList block={block} turn={turn} />;
+  if (block.name === "AskUserQuestion" && approval) return <QuestionCard approval={approval} block={block} />;
+  return <Card block={block} turn={turn} approval={approval} />;
+}
+
+function Card({ block, turn, approval }: ToolCardProps & { readonly approval: Approval | undefined }) {
+  const say = useWords();
+  const state = toolState(block, approval, isOver(useScene().parts.turn(turn).value));
   const [isOpen, setOpen] = useState(false);
   const { icon, verb, name, target } = describeTool(block.name, block.input);
-  const tasks = tasksOf(block.name, block.input);
-  const isAsking = block.name === "AskUserQuestion";
-  if (tasks) return <TaskList tasks={tasks} turn={turn} />;
-  if (isAsking && approval) return <QuestionCard approval={approval} block={block} />;
   return (
     <div class={`tool ${state}`} part="tool">
       <button type="button" class="tool-head" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
@@ -44,7 +52,7 @@ export function ToolCard({ block, turn }: { readonly block: ToolBlock; readonly 
         <ToolStatus block={block} state={state} />
         <Icon name="chevron" />
       </button>
-      {approval && (approval.decision === null ? state === "waiting" : true) && (
+      {approval && (approval.decision !== null || state === "waiting") && (
         <ApprovalCard approval={approval} isWaiting={state === "waiting"} />
       )}
       {block.messages.length > 0 && <Inner block={block} turn={turn} isOpen={isOpen} />}

@@ -100,22 +100,6 @@ function readChange(edit: unknown): Change[] {
   return typeof before === "string" && typeof after === "string" ? [{ before, after }] : [];
 }
 
-export interface Task {
-  readonly text: string;
-  readonly state: "pending" | "in_progress" | "completed";
-}
-
-/** The to-do list that a call sets; null: it sets none. */
-export function tasksOf(tool: string, input: unknown): readonly Task[] | null {
-  if (tool !== "TodoWrite" || !isRecord(input) || !Array.isArray(input["todos"])) return null;
-  return input["todos"].flatMap((todo: unknown): Task[] => {
-    if (!isRecord(todo) || typeof todo["content"] !== "string") return [];
-    const { content, status, activeForm } = todo;
-    const state = status === "in_progress" || status === "completed" ? status : "pending";
-    return [{ text: state === "in_progress" && typeof activeForm === "string" ? activeForm : content, state }];
-  });
-}
-
 export interface Output {
   readonly text: string;
   /** Hashes of attachments. */
