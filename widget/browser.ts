@@ -4,15 +4,13 @@ export type Timer = ReturnType<typeof globalThis.setTimeout>;
 
 /** As much of an EventSource as is used. */
 export interface EventSourceLike {
-  readonly readyState: number;
-  onerror: ((event: Event) => void) | null;
   addEventListener(type: string, listener: (event: MessageEvent<string>) => void): void;
   close(): void;
 }
 
-export interface ChannelLike {
-  onmessage: ((event: MessageEvent) => void) | null;
-  postMessage(message: unknown): void;
+/** To the other pages of this origin that have a channel of the same name. */
+export interface Channel {
+  post(message: unknown): void;
   close(): void;
 }
 
@@ -27,7 +25,7 @@ export interface Browser {
   /** Undefined where it is missing: pages by plain http have none. */
   readonly locks: Pick<LockManager, "request"> | undefined;
   /** Undefined where there are no channels. */
-  readonly openChannel: ((name: string) => ChannelLike) | undefined;
+  readonly openChannel: ((name: string, onMessage: (message: unknown) => void) => Channel) | undefined;
   /** Throws where the page may not store anything. */
   readonly storage: () => Pick<Storage, "getItem" | "setItem" | "removeItem">;
   /** The page's own origin. */
@@ -53,7 +51,7 @@ export function thisBrowser(): Browser {
     clearTimeout: (timer) => clearTimeout(timer),
     openEventSource: (url) => new EventSource(url),
     locks: navigator.locks,
-    openChannel: typeof BroadcastChannel === "function" ? (name) => new BroadcastChannel(name) : undefined,
+    openChannel: typeof BroadcastChannel === "function" ? openChannel : undefined,
     storage: () => localStorage,
     origin: location.origin,
     isOnline: () => navigator.onLine,
@@ -62,5 +60,15 @@ export function thisBrowser(): Browser {
     document,
     createObjectUrl: (blob) => URL.createObjectURL(blob),
     revokeObjectUrl: (url) => URL.revokeObjectURL(url),
+  };
+}
+
+function openChannel(name: string, onMessage: (message: unknown) => void): Channel {
+  const channel = new BroadcastChannel(name);
+  channel.addEventListener("message", ({ data }) => onMessage(data));
+  return {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a channel has just one origin
+    post: (message) => channel.postMessage(message),
+    close: () => channel.close(),
   };
 }

@@ -1,9 +1,20 @@
-// What views draw and call: the signals of one conversation, and the acts of its person. Views never fetch; this never draws.
-import type { ReadonlySignal, Signal } from "@preact/signals";
+// What views draw and call: the signals of one conversation, and the acts of its person. Views never fetch; this never draws. All that they
+// may know of it stands here at the top, which makes the file long.
+import { batch, computed, effect, signal, untracked, type ReadonlySignal, type Signal } from "@preact/signals";
 import type { TurnState } from "../gateway/protocol/codes.ts";
+import { createActs, isPrompt } from "./acts.ts";
 import type { Api } from "./api.ts";
-import type { Browser } from "./browser.ts";
-import type { Transcript } from "./transcript.ts";
+import { createAttachments } from "./attachments.ts";
+import { thisBrowser, type Browser } from "./browser.ts";
+import { chatEventsOf, textOf } from "./chat-events.ts";
+import { finalState, lostState } from "./connection.ts";
+import { createDraft } from "./draft.ts";
+import { openLiveSession, type LiveSession } from "./live-session.ts";
+import { asProblem, type ApiProblem } from "./problem.ts";
+import { createPrompts, type NewPrompt } from "./prompts.ts";
+import { createRetry } from "./retry.ts";
+import { readStored, writeStored } from "./storage.ts";
+import type { Transcript, Turn } from "./transcript.ts";
 
 /**
  * `idle`: there is no session yet, or its stream is closed while the page is hidden. `live` begins with the first event or ping.
@@ -87,6 +98,7 @@ export interface ChatOptions {
   readonly browser?: Browser | undefined;
 }
 
+/** Acts that say so may reject with an `ApiProblem`; of the others what goes wrong is in `problem` or `pending` alone. */
 export interface Chat {
   /** Null before there is a session. */
   readonly transcript: ReadonlySignal<Transcript | null>;
@@ -117,7 +129,7 @@ export interface Chat {
   retry(turn: string): Promise<void>;
   /** Branches before this turn and sends the text there: goes on in the new session. */
   edit(turn: string, text: string): Promise<void>;
-  /** 409: somebody else was first; the transcript then says who. */
+  /** Rejects. `conflict`: somebody else was first; the transcript then says who. */
   approve(approval: string, answer: ApprovalAnswer): Promise<void>;
   rate(turn: string, rating: "up" | "down" | null): Promise<void>;
   addImages(files: readonly File[]): Promise<void>;
@@ -125,19 +137,204 @@ export interface Chat {
   /** Fetches the page of older messages, if there is one. */
   loadOlder(): Promise<void>;
   newSession(): void;
+  /** Resolves when it is there, or it is known why not. */
   openSession(session: string): Promise<void>;
+  /** Rejects. The sessions of this agent, the newest first; `query`: words that must occur. */
   listSessions(
     query: string,
     cursor?: string,
   ): Promise<{ readonly sessions: readonly SessionSummary[]; readonly next: string | null }>;
+  /** Rejects. */
   renameSession(session: string, title: string): Promise<void>;
-  /** The transcript's file. */
+  /** Rejects. The whole transcript as a file. */
   exportTranscript(format: "md" | "json"): Promise<Blob>;
-  /** The bytes of an attachment as a blob: address, cached; revoked by `destroy`. */
+  /** Rejects. The bytes of an attachment as a blob: address, cached; revoked by `destroy`. */
   attachmentUrl(hash: string): Promise<string>;
+  /** The same as text: a page's policy may forbid to fetch a blob: address. */
+  attachmentText(hash: string): Promise<string>;
   /** Connects anew at once: after `signed_out`, or at a person's wish. */
   reconnect(): void;
   destroy(): void;
 }
 
-export declare function createChat(options: ChatOptions): Chat;
+export function createChat({ api, agent, session: asked, onEvent, browser = thisBrowser() }: ChatOptions): Chat {
+  const transcript = signal<Transcript | null>(null);
+  const session = signal<string | null>(null);
+  const connection = signal<Connection>("connecting");
+  const isLoading = signal(true);
+  const problem = signal<Problem | null>(null);
+  const context = signal<unknown>(null);
+  // Deltas leave the map of turns as it is: what rests on it is not computed for each of them.
+  const turns = computed(() => transcript.value?.turns);
+  const runningTurn = computed(() => [...(turns.value?.values() ?? [])].find(isRunning)?.id ?? null);
+  const history = computed(() => (turns.value ? promptsOf(transcript.peek()!) : []));
+
+  const retry = createRetry(browser);
+  const started = Promise.withResolvers<void>();
+  let hasStarted = false;
+  let isDestroyed = false;
+  /** Until it is known who the user is. */
+  let wanted = asked;
+  let live: LiveSession | undefined;
+
+  const draft = createDraft(api, browser);
+  const attachments = createAttachments({ api, browser, onChange: () => prompts.refresh(), onProblem: tell });
+  const prompts = createPrompts({
+    api,
+    agent,
+    attachments,
+    ready: started.promise,
+    turns: () => turns.peek(),
+    onSession: ({ session: made }) => open(made!, { isNew: true }),
+  });
+  let place = prompts.show(null);
+  const stopNoting = effect(() => {
+    if (turns.value) untracked(prompts.refresh);
+  });
+  const send = (prompt: NewPrompt) => prompts.send(place, prompt);
+  const tellRefusal = (refused: ApiProblem) => (refused.status === 401 ? undefined : tell(refused));
+  const loadOlder = async () => live?.loadOlder().catch((error: unknown) => tell(asProblem(error)));
+  const acts = createActs({ api, agent, transcript, tell, send, loadOlder, newSession, openSession });
+
+  function tell({ code, message: detail }: ApiProblem): void {
+    if (isDestroyed) return;
+    problem.value = { code, detail };
+    onEvent?.({ type: "error", code, detail });
+  }
+
+  function setConnection(next: Connection): void {
+    if (isDestroyed || next === connection.peek()) return;
+    connection.value = next;
+    if (next === "live") prompts.resendLost();
+    onEvent?.({ type: "status", connection: next });
+  }
+
+  function start(): void {
+    api.identify().then(begin, (error: unknown) => {
+      const failed = asProblem(error);
+      const final = finalState(failed);
+      isLoading.value = false;
+      setConnection(final ?? lostState(browser, false));
+      if (final === undefined && !isDestroyed) retry.later(start, failed.retryAfterMs ?? 0);
+      else tellRefusal(failed);
+    });
+  }
+
+  function begin(): void {
+    if (isDestroyed) return;
+    hasStarted = true;
+    const remembered = wanted === undefined ? readStored(browser, api.storageKey("session")) : null;
+    const first = remembered ?? wanted;
+    if (first === undefined || first === "new") newSession();
+    else open(first, { isRemembered: remembered !== null });
+    started.resolve();
+  }
+
+  function open(id: string, { isNew = false, isRemembered = false } = {}): void {
+    show(id);
+    if (isNew) draft.adopt(id);
+    else {
+      place = prompts.show(id);
+      draft.show(id);
+    }
+    live = openLiveSession({
+      api,
+      browser,
+      session: id,
+      transcript,
+      isLoading,
+      onConnection: setConnection,
+      onEvents: (events) =>
+        events.flatMap((event) => chatEventsOf(event, transcript.peek()!)).forEach((event) => onEvent?.(event)),
+      onRefused(refused) {
+        if (isRemembered && refused.status === 404) newSession();
+        else tellRefusal(refused);
+      },
+    });
+  }
+
+  function show(id: string | null): void {
+    live?.close();
+    live = undefined;
+    batch(() => {
+      transcript.value = null;
+      session.value = id;
+    });
+    writeStored(browser, api.storageKey("session"), id);
+    onEvent?.({ type: "session", session: id });
+  }
+
+  function newSession(): void {
+    if (!hasStarted) return void (wanted = "new");
+    show(null);
+    place = prompts.show(null);
+    draft.show(null);
+    isLoading.value = false;
+    setConnection("idle");
+  }
+
+  async function openSession(id: string): Promise<void> {
+    if (!hasStarted) wanted = id;
+    else open(id);
+    await started.promise;
+    await live?.loaded;
+  }
+
+  start();
+  return {
+    transcript,
+    session,
+    connection,
+    isLoading,
+    pending: prompts.pending,
+    runningTurn,
+    problem,
+    draft: draft.text,
+    images: attachments.images,
+    context,
+    history,
+    ...acts,
+    async send(text) {
+      const words = (text ?? draft.text.peek()).trim();
+      const images = text === undefined ? attachments.take() : [];
+      if (words === "" && images.length === 0) return;
+      if (text === undefined) draft.text.value = "";
+      const facts = context.peek() ?? null;
+      context.value = null;
+      await send({ text: words, images, files: [], context: facts });
+    },
+    resend: prompts.resend,
+    dropPending: prompts.drop,
+    async stop(turn = runningTurn.peek() ?? undefined) {
+      if (turn !== undefined) await acts.stop(turn);
+    },
+    addImages: attachments.add,
+    removeImage: attachments.remove,
+    loadOlder,
+    newSession,
+    openSession,
+    attachmentUrl: attachments.url,
+    attachmentText: attachments.text,
+    reconnect() {
+      api.forgetToken();
+      if (hasStarted) live?.reconnect();
+      else start();
+    },
+    destroy() {
+      isDestroyed = true;
+      retry.stop();
+      live?.close();
+      stopNoting();
+      draft.destroy();
+      attachments.destroy();
+    },
+  };
+}
+
+function isRunning({ state }: Turn): boolean {
+  return state === "running" || state === "waiting";
+}
+
+function promptsOf({ messages }: Transcript): string[] {
+  return messages.filter(isPrompt).map(textOf).toReversed();
+}

@@ -75,7 +75,7 @@ export function openConnection(options: ConnectionOptions): Line {
     source = browser.openEventSource(url);
     const heard = ({ data }: MessageEvent<string>) => own === attempt && hear(data);
     for (const type of [...eventTypes, "ping"]) source.addEventListener(type, heard);
-    source.onerror = () => own === attempt && again();
+    source.addEventListener("error", () => own === attempt && again());
     browser.clearTimeout(renewal);
     const leftMs = api.renewsAt - browser.now();
     // A longer wait than timers can take ends at once.

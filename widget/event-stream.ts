@@ -1,7 +1,7 @@
 // A session's events, from wherever in this browser its one EventSource is: the page that holds the session's lock has it, and tells the
 // others. Where locks or channels are missing every page has its own. A hidden page keeps it only while something runs or is queued.
 import type { Api } from "./api.ts";
-import type { Browser, ChannelLike } from "./browser.ts";
+import type { Browser, Channel } from "./browser.ts";
 import type { Connection } from "./chat.ts";
 import { openConnection, type Line } from "./connection.ts";
 import { createFollower, type Follower, type Told } from "./follower.ts";
@@ -37,7 +37,7 @@ export function openEventStream(options: EventStreamOptions): EventStream {
   const { api, browser, session, onConnection } = options;
   const { locks, openChannel } = browser;
   const name = api.storageKey(`events ${session}`);
-  let channel: ChannelLike | undefined;
+  let channel: Channel | undefined;
   let line: Line | undefined;
   let follower: Follower | undefined;
   let giveUp: (() => void) | undefined;
@@ -62,7 +62,7 @@ export function openEventStream(options: EventStreamOptions): EventStream {
   function start(): void {
     if (!locks || !openChannel) return startAlone();
     if (state === "idle") setState("connecting");
-    channel?.postMessage({ kind: "hello" } satisfies Told);
+    channel?.post({ kind: "hello" } satisfies Told);
     follower?.watch();
     claim(false);
   }
@@ -80,7 +80,7 @@ export function openEventStream(options: EventStreamOptions): EventStream {
   function lead(): void {
     isLeading = true;
     follower?.rest();
-    channel?.postMessage({ kind: "lead" } satisfies Told);
+    channel?.post({ kind: "lead" } satisfies Told);
     const slots = Array.from({ length: maxStreams }, (_, at) => `sluice ${api.gateway} stream ${at}`);
     const giveUpLead = giveUp;
     const waiting = browser.setTimeout(() => (line = openPolling(lineOptions())), patienceMs);
@@ -147,7 +147,7 @@ export function openEventStream(options: EventStreamOptions): EventStream {
   }
 
   function tell(told: Told): void {
-    if (hasFollowers) channel?.postMessage(told);
+    if (hasFollowers) channel?.post(told);
   }
 
   function hear(told: Told): void {
@@ -156,7 +156,7 @@ export function openEventStream(options: EventStreamOptions): EventStream {
         hasFollowers = true;
         return isLeading ? tell({ kind: "state", state, seq: position }) : undefined;
       case "lead":
-        return channel?.postMessage({ kind: "hello" } satisfies Told);
+        return channel?.post({ kind: "hello" } satisfies Told);
       case "reconnect":
         return line?.retry();
       case "state":
@@ -167,9 +167,8 @@ export function openEventStream(options: EventStreamOptions): EventStream {
 
   function openShare(): void {
     if (!locks || !openChannel) return;
-    channel = openChannel(name);
-    channel.onmessage = ({ data }) => hear(data as Told);
-    channel.postMessage({ kind: "hello" } satisfies Told);
+    channel = openChannel(name, (message) => hear(message as Told));
+    channel.post({ kind: "hello" } satisfies Told);
     follower = createFollower({
       api,
       browser,
@@ -214,7 +213,7 @@ export function openEventStream(options: EventStreamOptions): EventStream {
     },
     reconnect() {
       if (line) line.retry();
-      else channel?.postMessage({ kind: "reconnect" } satisfies Told);
+      else channel?.post({ kind: "reconnect" } satisfies Told);
     },
     close() {
       isClosed = true;

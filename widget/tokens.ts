@@ -125,7 +125,7 @@ function userOf(token: string): string {
   try {
     const payload = token.split(".")[1]!.replaceAll("-", "+").replaceAll("_", "/");
     const text = new TextDecoder().decode(Uint8Array.from(atob(payload), (char) => char.charCodeAt(0)));
-    return String((JSON.parse(text) as { user?: unknown }).user ?? "");
+    return (JSON.parse(text) as { user?: string }).user ?? "";
   } catch {
     // It is no JWT: nobody's name is known.
     return "";

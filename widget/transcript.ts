@@ -183,11 +183,12 @@ export function prependOlder(transcript: Transcript, page: Page): Transcript {
   });
 }
 
-/** What a turn was rated is no event. */
-export function withRating(transcript: Transcript, turn: string, rating: Turn["rating"]): Transcript {
+/** Changes what no event says of a turn, such as its rating. The same object, where the turn is not there. */
+export function withTurn(transcript: Transcript, turn: string, fields: Partial<Turn>): Transcript {
+  if (!transcript.turns.has(turn)) return transcript;
   return change(transcript, (state) => {
     const known = state.turns.get(turn);
-    return known ? { ...state, turns: new Map(state.turns).set(turn, { ...known, rating }) } : state;
+    return known ? { ...state, turns: new Map(state.turns).set(turn, { ...known, ...fields }) } : state;
   });
 }
 

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { LogEvent } from "../../gateway/store/port.ts";
-import { applyEvents, fromPage, prependOlder, withRating, type Transcript } from "../../widget/transcript.ts";
+import { applyEvents, fromPage, prependOlder, withTurn, type Transcript } from "../../widget/transcript.ts";
 import type { Message, TextBlock, ToolBlock, WireEvent } from "../../widget/transcript.ts";
 import { cases } from "../support/property.ts";
 import { recordedScenes, recordedVersions } from "../support/recorded.ts";
@@ -259,8 +259,8 @@ describe("older pages", () => {
   test("a rating stays, also where a late event takes up an earlier state", () => {
     const page = fromPage(pageAt(log, log.length - 4));
     const frames = after(log, log.length - 4);
-    const rated = withRating(applyEvents(page, frames.slice(1)), "t1", "up");
+    const rated = withTurn(applyEvents(page, frames.slice(1)), "t1", { rating: "up" });
     expect(applyEvents(rated, frames.slice(0, 1)).turns.get("t1")!.rating).toBe("up");
-    expect(withRating(rated, "unknown", "up").turns).toBe(rated.turns);
+    expect(withTurn(rated, "unknown", { rating: "up" })).toBe(rated);
   });
 });
