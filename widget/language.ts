@@ -4,8 +4,14 @@ import type { Options } from "./options.ts";
 import { english, type Texts } from "./texts.ts";
 import { createSay, type Say } from "./view/words.ts";
 
-const german = signal<Texts | null>(null);
-let asked = false;
+/** All that has come so far: a chunk brings what its views say. */
+const spoken = signal<Partial<Texts>>(english);
+const german = signal<Texts | "unknown" | "missing">("unknown");
+let isAsked = false;
+
+export function addTexts(texts: Partial<Texts>): void {
+  spoken.value = { ...spoken.peek(), ...texts };
+}
 
 /** Null until there are any; while others are on their way it is those that were there. */
 export function wordsOf(options: ReadonlySignal<Options>): ReadonlySignal<Say | null> {
@@ -14,20 +20,22 @@ export function wordsOf(options: ReadonlySignal<Options>): ReadonlySignal<Say | 
   let last: Say | null = null;
   return computed(() => {
     const isGerman = /^de\b/i.test(language.value);
-    const texts = isGerman ? germanTexts() : english;
-    if (texts) last = createSay({ ...texts, ...own.value }, language.value);
+    const texts = isGerman ? german.value : "missing";
+    if (texts === "unknown") askForGerman();
+    else {
+      const translated = texts === "missing" ? {} : texts;
+      last = createSay({ ...spoken.value, ...translated, ...own.value }, language.value);
+    }
     return last;
   });
 }
 
-function germanTexts(): Texts | null {
-  if (!asked) {
-    asked = true;
+function askForGerman(): void {
+  if (isAsked) return;
+  isAsked = true;
+  void import("./texts-de.ts").then(
+    (chunk) => (german.value = chunk.german),
     // Without its chunk the widget speaks English.
-    void import("./texts-de.ts").then(
-      (chunk) => (german.value = chunk.german),
-      () => (german.value = english),
-    );
-  }
-  return german.value;
+    () => (german.value = "missing"),
+  );
 }

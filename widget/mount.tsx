@@ -4,7 +4,8 @@ import { effect, signal, type ReadonlySignal } from "@preact/signals";
 import type { Chat, ChatEvent } from "./chat.ts";
 import type { Options } from "./options.ts";
 import { App } from "./view/app.tsx";
-import { createAnnouncer } from "./view/announcer.tsx";
+import { more } from "./view/chunks.ts";
+import type { Announcer } from "./view/more/announcer.ts";
 import { createParts } from "./view/parts.ts";
 import type { Scene } from "./view/scene.ts";
 import type { Say } from "./view/words.ts";
@@ -41,6 +42,8 @@ export function mountViews(root: ShadowRoot | Element, mountOptions: MountOption
     isOpen,
     overlay: signal(null),
     decidedHere: new Set(),
+    polite: signal(""),
+    alert: signal(""),
     composer,
     launcher,
     open(isByPerson = true) {
@@ -58,18 +61,30 @@ export function mountViews(root: ShadowRoot | Element, mountOptions: MountOption
       if (hadFocus) afterDrawing(() => (before?.isConnected ? before : launcher.current)?.focus());
     },
   };
-  const announcer = createAnnouncer({
-    words: () => words.peek(),
-    plainText: (turn) => textOf(root.querySelector(`[data-turn="${CSS.escape(turn)}"]`)),
-  });
+  let announcer: Announcer | undefined;
+  const announce = async (event: ChatEvent) => {
+    const { createAnnouncer } = await more();
+    announcer ??= createAnnouncer({
+      polite: scene.polite,
+      alert: scene.alert,
+      words: () => words.peek(),
+      plainText: (turn) => textOf(root.querySelector(`[data-turn="${CSS.escape(turn)}"]`)),
+    });
+    announcer.onEvent(event);
+  };
   const stopDrawing = drawEachFrame(chat, parts.update);
-  render(<App scene={scene} announcer={announcer} />, root);
+  render(<App scene={scene} />, root);
   return {
     scene,
-    onEvent: announcer.onEvent,
+    onEvent(event) {
+      // Of these there is nothing to say, and they come before anybody has asked anything.
+      if (event.type === "status" || event.type === "session") return;
+      // Where its chunk cannot be had, nothing can be announced.
+      void announce(event).catch(() => {});
+    },
     unmount() {
       stopDrawing();
-      announcer.destroy();
+      announcer?.destroy();
       render(null, root);
     },
   };

@@ -13,7 +13,6 @@ export const german: Texts = {
   assistant: "Assistent",
 
   connecting: "Verbinde …",
-  live: "Verbunden",
   reconnecting: "Verbinde erneut …",
   offline: "Offline",
   signed_out: "Du bist abgemeldet",
@@ -30,7 +29,6 @@ export const german: Texts = {
   upload_failed: "nicht hochgeladen",
   drop_images: "Bilder hier ablegen",
   context: "Wird mitgeschickt",
-  remove_context: "Nicht mitschicken",
   message: "Nachricht",
 
   copy: "Kopieren",
@@ -56,6 +54,7 @@ export const german: Texts = {
 
   starting: "Beginnt …",
   working: "Arbeitet …",
+  waiting: "Wartet auf dich",
   queued_next: "In der Warteschlange: als Nächstes",
   queued: "In der Warteschlange: Platz {position}",
   stopped: "Angehalten",
@@ -112,10 +111,10 @@ export const german: Texts = {
   time_left: "Noch {time} zum Entscheiden",
   allowed: "Erlaubt von {who}",
   allowed_session: "Für diese Sitzung erlaubt von {who}",
+  answered: "Beantwortet von {who}",
   denied: "Abgelehnt von {who}",
   denied_timeout: "Abgelehnt: niemand hat rechtzeitig entschieden",
   decided_elsewhere: "anderswo",
-  raw: "Genau",
   question: "Eine Frage an dich",
   other_answer: "Etwas anderes",
   answer: "Antworten",

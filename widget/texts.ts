@@ -1,7 +1,10 @@
-// What the widget says. A page can put any of these in its own words; `{name}` stands for a value.
+// What the widget says. A page can put any of these in its own words; `{name}` stands for a value. The English ones stand with the code that
+// says them: these here with the conversation itself.
 
-export interface Texts {
-  // The frame.
+export interface Texts extends BaseTexts, ToolTexts, MoreTexts {}
+
+/** The panel, the conversation, problems by their code. */
+export interface BaseTexts {
   title: string;
   open: string;
   close: string;
@@ -11,10 +14,7 @@ export interface Texts {
   conversation: string;
   you: string;
   assistant: string;
-
-  // The connection.
   connecting: string;
-  live: string;
   reconnecting: string;
   offline: string;
   signed_out: string;
@@ -22,30 +22,15 @@ export interface Texts {
   gone: string;
   reconnect: string;
   loading: string;
-
-  // Writing.
   send: string;
   stop: string;
-  add_image: string;
-  remove_image: string;
-  uploading: string;
-  upload_failed: string;
-  drop_images: string;
   context: string;
-  remove_context: string;
   message: string;
-
-  // Messages.
   copy: string;
   copied: string;
-  copy_answer: string;
   retry: string;
   edit: string;
-  edit_hint: string;
   cancel: string;
-  good: string;
-  bad: string;
-  details: string;
   older: string;
   latest: string;
   latest_count: string;
@@ -56,8 +41,6 @@ export interface Texts {
   attachment: string;
   other_block: string;
   interrupted: string;
-
-  // Turns.
   starting: string;
   working: string;
   queued_next: string;
@@ -65,18 +48,35 @@ export interface Texts {
   stopped: string;
   stopped_by: string;
   failed: string;
-  tokens: string;
-  cost: string;
-  duration: string;
-  model: string;
   retrying: string;
   limited: string;
   limit_near: string;
   resets_at: string;
-
-  // Thinking and tools.
   thinking: string;
   thought: string;
+  new_session: string;
+  sessions: string;
+  unreachable: string;
+  busy: string;
+  too_many_requests: string;
+  rate_limited: string;
+  queue_full: string;
+  no_capacity: string;
+  payload_too_large: string;
+  unsupported_media_type: string;
+  not_logged_in: string;
+  overloaded: string;
+  api_error: string;
+  turn_timeout: string;
+  silence_timeout: string;
+  gateway_restarted: string;
+  problem: string;
+  dismiss: string;
+  waiting: string;
+}
+
+/** Tool calls, approvals, questions. */
+export interface ToolTexts {
   tool_pending: string;
   tool_running: string;
   tool_waiting: string;
@@ -101,8 +101,6 @@ export interface Texts {
   large_output: string;
   save_output: string;
   progress: string;
-
-  // Approvals and questions.
   approve_run: string;
   approve_write: string;
   approve_edit: string;
@@ -118,18 +116,32 @@ export interface Texts {
   time_left: string;
   allowed: string;
   allowed_session: string;
+  answered: string;
   denied: string;
   denied_timeout: string;
   decided_elsewhere: string;
-  raw: string;
   question: string;
   other_answer: string;
   answer: string;
   skip: string;
+}
 
-  // Sessions.
-  new_session: string;
-  sessions: string;
+/** What can be done with an answer, images, the menu, the list of conversations; and what is said to screen readers alone. */
+export interface MoreTexts {
+  copy_answer: string;
+  good: string;
+  bad: string;
+  details: string;
+  edit_hint: string;
+  tokens: string;
+  cost: string;
+  duration: string;
+  model: string;
+  add_image: string;
+  remove_image: string;
+  uploading: string;
+  upload_failed: string;
+  drop_images: string;
   search_sessions: string;
   no_sessions: string;
   more: string;
@@ -139,32 +151,12 @@ export interface Texts {
   export_md: string;
   export_json: string;
   usage: string;
-
-  // Said to screen readers alone.
   answer_begins: string;
   answer_done: string;
   answer_long: string;
-
-  // Problems, by their code.
-  unreachable: string;
-  busy: string;
-  too_many_requests: string;
-  rate_limited: string;
-  queue_full: string;
-  no_capacity: string;
-  payload_too_large: string;
-  unsupported_media_type: string;
-  not_logged_in: string;
-  overloaded: string;
-  api_error: string;
-  turn_timeout: string;
-  silence_timeout: string;
-  gateway_restarted: string;
-  problem: string;
-  dismiss: string;
 }
 
-export const english: Texts = {
+export const english: BaseTexts = {
   title: "Assistant",
   open: "Open chat",
   close: "Close",
@@ -174,9 +166,7 @@ export const english: Texts = {
   conversation: "Conversation",
   you: "You",
   assistant: "Assistant",
-
   connecting: "Connecting …",
-  live: "Live",
   reconnecting: "Reconnecting …",
   offline: "Offline",
   signed_out: "You are signed out",
@@ -184,28 +174,15 @@ export const english: Texts = {
   gone: "This conversation is gone",
   reconnect: "Try again",
   loading: "Loading …",
-
   send: "Send",
   stop: "Stop",
-  add_image: "Add an image",
-  remove_image: "Remove {name}",
-  uploading: "uploading",
-  upload_failed: "not uploaded",
-  drop_images: "Drop images here",
   context: "Sent along",
-  remove_context: "Do not send this along",
   message: "Message",
-
   copy: "Copy",
   copied: "Copied",
-  copy_answer: "Copy answer",
   retry: "Try again",
   edit: "Edit",
-  edit_hint: "Goes on in a copy of this conversation",
   cancel: "Cancel",
-  good: "Good answer",
-  bad: "Bad answer",
-  details: "Details",
   older: "Show older messages",
   latest: "Jump to latest",
   latest_count: "Jump to latest ({count})",
@@ -216,7 +193,6 @@ export const english: Texts = {
   attachment: "Attachment",
   other_block: "Something this chat cannot show",
   interrupted: "Interrupted",
-
   starting: "Starting …",
   working: "Working …",
   queued_next: "Waiting in line: next",
@@ -224,82 +200,14 @@ export const english: Texts = {
   stopped: "Stopped",
   stopped_by: "Stopped by {who}",
   failed: "This did not work",
-  tokens: "{input} tokens in, {output} out",
-  cost: "{cost} reported",
-  duration: "{time}",
-  model: "{model}",
   retrying: "The model does not answer; trying again ({attempt} of {max})",
   limited: "Limit reached",
   limit_near: "Limit almost reached",
   resets_at: "resets at {time}",
-
   thinking: "Thinking …",
   thought: "Thoughts",
-  tool_pending: "preparing",
-  tool_running: "running",
-  tool_waiting: "waiting for you",
-  tool_done: "done",
-  tool_denied: "denied",
-  tool_failed: "failed",
-  tool_stopped: "stopped",
-  tool_run: "Run",
-  tool_read: "Read",
-  tool_write: "Write",
-  tool_edit: "Edit",
-  tool_search: "Search",
-  tool_fetch: "Fetch",
-  tool_agent: "Agent",
-  tool_todo: "Tasks",
-  tool_ask: "Question",
-  tool_plan: "Plan",
-  tool_other: "Use {tool}",
-  input: "Input",
-  output: "Output",
-  no_output: "No output",
-  large_output: "Show the whole output",
-  save_output: "Download the whole output",
-  progress: "{done} of {all} done",
-
-  approve_run: "May this command run?",
-  approve_write: "May this file be written?",
-  approve_edit: "May this file be changed?",
-  approve_read: "May this be read?",
-  approve_fetch: "May this address be fetched?",
-  approve_plan: "Shall this plan be carried out?",
-  approve_other: "May {tool} be used?",
-  allow: "Allow",
-  allow_session: "Allow for this session",
-  deny: "Deny",
-  reason: "Why not? (optional)",
-  back: "Back",
-  time_left: "{time} left to decide",
-  allowed: "Allowed by {who}",
-  allowed_session: "Allowed for this session by {who}",
-  denied: "Denied by {who}",
-  denied_timeout: "Denied: nobody decided in time",
-  decided_elsewhere: "elsewhere",
-  raw: "Exactly",
-  question: "A question for you",
-  other_answer: "Something else",
-  answer: "Answer",
-  skip: "Do not answer",
-
   new_session: "New conversation",
   sessions: "Conversations",
-  search_sessions: "Search",
-  no_sessions: "Nothing here",
-  more: "Show more",
-  rename: "Rename",
-  save: "Save",
-  untitled: "Untitled",
-  export_md: "Download as Markdown",
-  export_json: "Download as JSON",
-  usage: "{turns} answers, {tokens} tokens, {cost} reported",
-
-  answer_begins: "Answering",
-  answer_done: "Answer: {text}",
-  answer_long: "Answer complete, {count} words",
-
   unreachable: "The service cannot be reached",
   busy: "An answer is under way already",
   too_many_requests: "Too much at once. Wait a moment, then try again",
@@ -316,4 +224,5 @@ export const english: Texts = {
   gateway_restarted: "The service was restarted",
   problem: "Something went wrong",
   dismiss: "Dismiss",
+  waiting: "Waiting for you",
 };

@@ -1,11 +1,10 @@
 // The whole of one widget, in the mode that the page has chosen.
 import { useRef } from "preact/hooks";
-import { Announcements, type Announcer } from "./announcer.tsx";
 import { Launcher } from "./launcher.tsx";
 import { Panel } from "./panel.tsx";
 import { SceneContext, type Scene } from "./scene.ts";
 
-export function App({ scene, announcer }: { readonly scene: Scene; readonly announcer: Announcer }) {
+export function App({ scene }: { readonly scene: Scene }) {
   const { options, isOpen, words } = scene;
   const { mode = "bubble", theme = "auto" } = options.value;
   const isClosable = mode === "bubble" || mode === "sidebar";
@@ -16,11 +15,31 @@ export function App({ scene, announcer }: { readonly scene: Scene; readonly anno
   return (
     <SceneContext.Provider value={scene}>
       {/* An empty title: the host's own would be shown wherever the pointer rests. */}
-      <div class="root" part="root" data-mode={mode} data-theme={theme} lang={words.value.language} title="">
+      <div
+        class="root"
+        part="root"
+        data-mode={mode}
+        data-theme={theme}
+        lang={words.value.language}
+        title=""
+        onKeyDown={keep}
+        onKeyUp={keep}
+        onKeyPress={keep}
+      >
         {wasShown.current && <Panel isClosable={isClosable} isOpen={isShown} />}
         {isClosable && <Launcher />}
-        <Announcements announcer={announcer} />
+        <div class="sr" role="status" aria-live="polite" aria-atomic="true">
+          {scene.polite}
+        </div>
+        <div class="sr" role="alert" aria-atomic="true">
+          {scene.alert}
+        </div>
       </div>
     </SceneContext.Provider>
   );
+}
+
+/** The page's shortcuts are not meant. */
+function keep(event: Event): void {
+  event.stopPropagation();
 }

@@ -3,7 +3,7 @@ import type { Block, Message, TextBlock } from "../transcript.ts";
 import { useState } from "preact/hooks";
 import { AttachedImage } from "./attached-image.tsx";
 import { ToolCard } from "./chunks.ts";
-import { Icon } from "./icon.tsx";
+import { Icon, icons } from "./icon.tsx";
 import { MarkdownText } from "./markdown-text.tsx";
 import { useWords } from "./scene.ts";
 
@@ -45,7 +45,7 @@ function Thinking({ block }: { readonly block: TextBlock }) {
   return (
     <div class="thinking" part="thinking">
       <button type="button" class="thinking-head" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
-        <Icon name="chevron" />
+        <Icon path={icons.chevron} />
         <span class={block.isDone ? undefined : "shimmer"}>{say(block.isDone ? "thought" : "thinking")}</span>
       </button>
       {isOpen && <MarkdownText block={block} part="thinking-text" />}
@@ -59,7 +59,7 @@ export function ContextChip({ context }: { readonly context: unknown }) {
   return (
     <>
       <button type="button" class="chip" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
-        <Icon name="info" />
+        <Icon path={icons.info} />
         {say("context")}
       </button>
       {isOpen && <pre dir="auto">{JSON.stringify(context, null, 2)}</pre>}

@@ -1,10 +1,11 @@
 // Buttons that are a drawing alone; and what gives a person a text or a file.
 import { useState } from "preact/hooks";
-import { Icon, type IconName } from "./icon.tsx";
+import { Icon, icons } from "./icon.tsx";
 import { useWords } from "./scene.ts";
 
 interface IconButtonProps {
-  readonly icon: IconName;
+  /** Its drawing. */
+  readonly icon: string;
   readonly label: string;
   readonly onClick: (event: Event) => void;
   readonly part?: string;
@@ -29,7 +30,7 @@ export function IconButton(props: IconButtonProps) {
       disabled={isDisabled}
       onClick={onClick}
     >
-      <Icon name={icon} />
+      <Icon path={icon} />
     </button>
   );
 }
@@ -51,7 +52,7 @@ export function CopyButton({ label, text }: { readonly label: string; readonly t
   };
   return (
     <IconButton
-      icon={isCopied ? "check" : "copy"}
+      icon={isCopied ? icons.check : icons.copy}
       label={isCopied ? say("copied") : label}
       onClick={() => void copy()}
     />

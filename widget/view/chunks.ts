@@ -1,10 +1,11 @@
 // What is fetched when it is first needed: each group of views, with its style, in a chunk of its own.
-import type { ToolBlock, Turn } from "../transcript.ts";
+import type { ToolBlock } from "../transcript.ts";
 import { lazy, once } from "./lazy.tsx";
 
 /** Tool calls, approvals, questions, and what there is to say of them. */
 export const tools = once(() => import("./tools/tools.ts"));
-const more = once(() => import("./more/more.ts"));
+/** The announcer, and what is not there all the time. */
+export const more = once(() => import("./more/more.ts"));
 
 export const ToolCard = lazy<{ readonly block: ToolBlock; readonly turn: string }>(
   async () => (await tools()).ToolCard,
@@ -12,10 +13,17 @@ export const ToolCard = lazy<{ readonly block: ToolBlock; readonly turn: string 
 export const SessionList = lazy<object>(async () => (await more()).SessionList);
 export const MenuItems = lazy<{ readonly onDone: () => void }>(async () => (await more()).MenuItems);
 export const Edit = lazy<EditProps>(async () => (await more()).Edit);
-export const Details = lazy<{ readonly turn: Turn }>(async () => (await more()).Details);
+export const TurnActions = lazy<TurnActionsProps>(async () => (await more()).TurnActions);
+export const AddImage = lazy<object>(async () => (await more()).AddImage);
+export const DraftImages = lazy<object>(async () => (await more()).DraftImages);
 
 export interface EditProps {
   readonly turn: string;
   readonly text: string;
   readonly onEnd: () => void;
+}
+
+export interface TurnActionsProps {
+  readonly turn: string;
+  readonly answers: readonly string[];
 }

@@ -2,8 +2,8 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { IconButton } from "./buttons.tsx";
 import { ContextChip } from "./blocks.tsx";
-import { DraftImages } from "./draft-images.tsx";
-import { Icon } from "./icon.tsx";
+import { AddImage, DraftImages } from "./chunks.ts";
+import { Icon, icons } from "./icon.tsx";
 import { useScene, useWords } from "./scene.ts";
 
 /** `Process` of an input method, in browsers that do not say `isComposing` at its last key. */
@@ -42,7 +42,7 @@ export function Composer() {
         part="composer-box"
         onClick={({ target, currentTarget }) => target === currentTarget && field.current?.focus()}
       >
-        <DraftImages />
+        {chat.images.value.length > 0 && <DraftImages />}
         <textarea
           class="input"
           part="input"
@@ -80,12 +80,12 @@ export function Composer() {
               data-tip={say("stop")}
               onClick={() => void chat.stop()}
             >
-              <Icon name="stop" />
+              <Icon path={icons.stop} />
             </button>
           )}
           {(!isRunning || hasDraft) && (
             <button class="send" part="send" aria-label={say("send")} data-tip={say("send")} aria-disabled={!hasDraft}>
-              <Icon name="send" />
+              <Icon path={icons.send} />
             </button>
           )}
         </div>
@@ -103,32 +103,8 @@ function Along() {
   return (
     <div class="along">
       <ContextChip context={context} />
-      <IconButton icon="close" label={say("remove_context")} onClick={() => (chat.context.value = null)} />
+      <IconButton icon={icons.close} label={say("discard")} onClick={() => (chat.context.value = null)} />
     </div>
-  );
-}
-
-function AddImage() {
-  const { chat } = useScene();
-  const say = useWords();
-  const picker = useRef<HTMLInputElement>(null);
-  return (
-    <>
-      <input
-        type="file"
-        class="sr"
-        tabIndex={-1}
-        aria-hidden="true"
-        accept="image/png,image/jpeg,image/gif,image/webp"
-        multiple
-        ref={picker}
-        onChange={({ currentTarget }) => {
-          void chat.addImages([...(currentTarget.files ?? [])]);
-          currentTarget.value = "";
-        }}
-      />
-      <IconButton icon="image" label={say("add_image")} onClick={() => picker.current!.click()} />
-    </>
   );
 }
 

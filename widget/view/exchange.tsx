@@ -2,9 +2,10 @@
 import { useState } from "preact/hooks";
 import { Blocks } from "./blocks.tsx";
 import { CopyButton, IconButton } from "./buttons.tsx";
-import { Edit } from "./chunks.ts";
+import { icons } from "./icon.tsx";
+import { Edit, TurnActions } from "./chunks.ts";
 import { useScene, useWords } from "./scene.ts";
-import { TurnActions, TurnState } from "./turn-state.tsx";
+import { TurnState } from "./turn-state.tsx";
 import type { Message } from "../transcript.ts";
 
 export function Exchange({ turn }: { readonly turn: string }) {
@@ -42,7 +43,7 @@ function Prompt({ id, turn }: { readonly id: string; readonly turn: string }) {
           <div class="actions">
             <time dateTime={message.at}>{say.time(message.at)}</time>
             <CopyButton label={say("copy")} text={() => text} />
-            <IconButton icon="edit" label={say("edit")} onClick={() => setEdited(true)} />
+            <IconButton icon={icons.edit} label={say("edit")} onClick={() => setEdited(true)} />
           </div>
         </>
       )}

@@ -1,5 +1,6 @@
 // The panel's head: whose chat it is, how it stands, and what else can be done.
 import { IconButton } from "./buttons.tsx";
+import { icons } from "./icon.tsx";
 import { Menu } from "./menu.tsx";
 import { useScene, useWords } from "./scene.ts";
 
@@ -20,13 +21,13 @@ export function Header({ isClosable }: { readonly isClosable: boolean }) {
       </slot>
       <div class="header-buttons">
         <IconButton
-          icon="list"
+          icon={icons.list}
           label={say("sessions")}
           isExpanded={overlay.value === "sessions"}
           onClick={() => (overlay.value = overlay.value === "sessions" ? null : "sessions")}
         />
         <IconButton
-          icon="plus"
+          icon={icons.plus}
           label={say("new_session")}
           onClick={() => {
             overlay.value = null;
@@ -35,7 +36,7 @@ export function Header({ isClosable }: { readonly isClosable: boolean }) {
           }}
         />
         <Menu />
-        {isClosable && <IconButton icon="close" part="close" label={say("close")} onClick={scene.close} />}
+        {isClosable && <IconButton icon={icons.close} part="close" label={say("close")} onClick={scene.close} />}
       </div>
     </header>
   );
@@ -49,13 +50,7 @@ function Status() {
   const running = chat.runningTurn.value;
   const turn = running === null ? undefined : parts.turn(running).value;
   const isLive = connection === "live" || connection === "idle";
-  const words = !isLive
-    ? say(connection)
-    : turn?.state === "waiting"
-      ? say("tool_waiting")
-      : turn
-        ? say("working")
-        : "";
+  const words = !isLive ? say(connection) : turn?.state === "waiting" ? say("waiting") : turn ? say("working") : "";
   const isFinal = connection === "signed_out" || connection === "forbidden" || connection === "gone";
   return (
     <p class={`status ${connection}`} part="status" hidden={words === ""}>

@@ -1,6 +1,6 @@
 // The button that opens the panel. It tells when something has come that nobody has seen.
 import { useRef } from "preact/hooks";
-import { Icon } from "./icon.tsx";
+import { Icon, icons } from "./icon.tsx";
 import { useScene, useWords } from "./scene.ts";
 
 export function Launcher() {
@@ -22,7 +22,7 @@ export function Launcher() {
       onClick={() => (isOpen.value ? close() : open())}
     >
       <slot name="launcher">
-        <Icon name={isOpen.value ? "close" : "chat"} />
+        <Icon path={isOpen.value ? icons.close : icons.chat} />
       </slot>
       {isWaiting && !isOpen.value && <span class="badge">!</span>}
     </button>

@@ -2,7 +2,7 @@
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { Exchange } from "./exchange.tsx";
 import { createFollow, type Follow } from "./follow.ts";
-import { Icon } from "./icon.tsx";
+import { Icon, icons } from "./icon.tsx";
 import { PendingPrompts } from "./pending.tsx";
 import { useScene, useWords } from "./scene.ts";
 import { Empty } from "./empty.tsx";
@@ -107,7 +107,7 @@ function Latest({ follow }: { readonly follow: Follow }) {
   const fresh = Math.max(0, count - seen.current);
   return (
     <button type="button" class="latest" part="latest" onClick={follow.toEnd}>
-      <Icon name="down" />
+      <Icon path={icons.down} />
       {fresh > 0 ? say("latest_count", { count: fresh }) : say("latest")}
     </button>
   );

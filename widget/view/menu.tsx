@@ -1,6 +1,7 @@
 // A button with a menu; what is in it comes with a chunk of its own.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { IconButton } from "./buttons.tsx";
+import { icons } from "./icon.tsx";
 import { MenuItems } from "./chunks.ts";
 import { useWords } from "./scene.ts";
 
@@ -28,7 +29,7 @@ export function Menu() {
       }}
     >
       <IconButton
-        icon="more"
+        icon={icons.more}
         label={say("menu")}
         hasPopup="menu"
         isExpanded={isOpen}

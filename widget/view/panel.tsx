@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Composer, imagesOf } from "./composer.tsx";
 import { Header } from "./header.tsx";
-import { Icon } from "./icon.tsx";
+import { Icon, icons } from "./icon.tsx";
 import { IconButton } from "./buttons.tsx";
 import { Log } from "./log.tsx";
 import { SessionList } from "./chunks.ts";
@@ -63,11 +63,11 @@ function Problem() {
   return (
     <div class="failure problem" part="failure">
       <p>
-        <Icon name="warning" />
+        <Icon path={icons.warning} />
         {say.code(problem.code) ?? say("problem")}
         {problem.detail !== "" && <span class="muted">{problem.detail}</span>}
       </p>
-      <IconButton icon="close" label={say("dismiss")} onClick={() => (chat.problem.value = null)} />
+      <IconButton icon={icons.close} label={say("dismiss")} onClick={() => (chat.problem.value = null)} />
     </div>
   );
 }

@@ -1,6 +1,6 @@
 // What was sent, and is not in the conversation yet; and what could not be sent.
 import type { PendingPrompt } from "../chat.ts";
-import { Icon } from "./icon.tsx";
+import { Icon, icons } from "./icon.tsx";
 import { useScene, useWords } from "./scene.ts";
 
 export function PendingPrompts() {
@@ -29,7 +29,7 @@ function Pending({ prompt }: { readonly prompt: PendingPrompt }) {
       {problem && (
         <div class="failure" part="failure">
           <p>
-            <Icon name="warning" />
+            <Icon path={icons.warning} />
             <strong>{say("not_sent")}</strong>: {say.code(problem.code) ?? problem.detail}
           </p>
           <div class="row">

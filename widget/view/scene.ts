@@ -17,6 +17,9 @@ export interface Scene {
   readonly overlay: Signal<"sessions" | null>;
   /** Approvals that were decided here: of others it is said by whom. */
   readonly decidedHere: Set<string>;
+  /** What screen readers are told: in its turn, and at once. */
+  readonly polite: Signal<string>;
+  readonly alert: Signal<string>;
   readonly launcher: { current: HTMLButtonElement | null };
   /** The part of the composer that a person types in; null while it is not drawn. */
   readonly composer: { current: HTMLTextAreaElement | null };

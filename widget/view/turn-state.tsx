@@ -1,10 +1,6 @@
-// How a turn stands, in words; and what can be done with its answer.
-import { useState } from "preact/hooks";
+// How a turn stands, in words.
 import type { Turn } from "../transcript.ts";
-import { CopyButton, IconButton } from "./buttons.tsx";
-import { textOf } from "./exchange.tsx";
-import { Details } from "./chunks.ts";
-import { Icon } from "./icon.tsx";
+import { Icon, icons } from "./icon.tsx";
 import { useScene, useWords } from "./scene.ts";
 
 interface TurnStateProps {
@@ -67,7 +63,7 @@ function Limit({ turn: { limit, state } }: { readonly turn: Turn }) {
   if (!limit || limit.status === "allowed" || state === "failed") return null;
   return (
     <p class="notice warning" part="notice">
-      <Icon name="warning" />
+      <Icon path={icons.warning} />
       {say(limit.status === "rejected" ? "limited" : "limit_near")}
       {limit.resetsAt && `, ${say("resets_at", { time: say.time(limit.resetsAt) })}`}
     </p>
@@ -81,7 +77,7 @@ function Failure({ turn }: { readonly turn: Turn }) {
   return (
     <div class="failure" part="failure">
       <p>
-        <Icon name="warning" />
+        <Icon path={icons.warning} />
         <strong>{(code !== null && say.code(code)) || say("failed")}</strong>
         {resetsAt && `, ${say("resets_at", { time: say.time(resetsAt) })}`}
       </p>
@@ -92,61 +88,10 @@ function Failure({ turn }: { readonly turn: Turn }) {
       )}
       {retryable && (
         <button type="button" class="button" onClick={() => void chat.retry(turn.id)}>
-          <Icon name="retry" />
+          <Icon path={icons.retry} />
           {say("retry")}
         </button>
       )}
     </div>
-  );
-}
-
-interface TurnActionsProps {
-  readonly turn: string;
-  readonly answers: readonly string[];
-}
-
-export function TurnActions({ turn: id, answers }: TurnActionsProps) {
-  const { chat, parts } = useScene();
-  const say = useWords();
-  const [isDetailed, setDetailed] = useState(false);
-  const turn = parts.turn(id).value;
-  if (!turn || turn.endedAt === null) return null;
-  const text = () =>
-    answers
-      .map((message) => parts.message(message).peek())
-      .map((message) => (message ? textOf(message) : ""))
-      .filter(Boolean)
-      .join("\n\n");
-  const rate = (rating: "up" | "down") => void chat.rate(id, turn.rating === rating ? null : rating);
-  return (
-    <>
-      <div class="actions" part="actions">
-        {answers.length > 0 && (
-          <>
-            <CopyButton label={say("copy_answer")} text={text} />
-            <IconButton
-              icon="up_thumb"
-              label={say("good")}
-              isPressed={turn.rating === "up"}
-              onClick={() => rate("up")}
-            />
-            <IconButton
-              icon="down_thumb"
-              label={say("bad")}
-              isPressed={turn.rating === "down"}
-              onClick={() => rate("down")}
-            />
-          </>
-        )}
-        <IconButton icon="retry" label={say("retry")} onClick={() => void chat.retry(id)} />
-        <IconButton
-          icon="info"
-          label={say("details")}
-          isExpanded={isDetailed}
-          onClick={() => setDetailed(!isDetailed)}
-        />
-      </div>
-      {isDetailed && <Details turn={turn} />}
-    </>
   );
 }

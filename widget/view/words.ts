@@ -15,7 +15,7 @@ export interface Say {
   readonly language: string;
 }
 
-export function createSay(texts: Texts, language: string): Say {
+export function createSay(texts: Partial<Texts>, language: string): Say {
   const locale = canonical(language);
   const number = new Intl.NumberFormat(locale, { notation: "compact", maximumFractionDigits: 1 });
   const exact = new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
@@ -23,10 +23,11 @@ export function createSay(texts: Texts, language: string): Say {
   const hours = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit" });
   const days = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
   const say = (text: keyof Texts, values: Readonly<Record<string, string | number>> = {}) =>
-    texts[text].replace(/\{(\w+)\}/g, (whole, name: string) => (name in values ? String(values[name]) : whole));
+    // What is not there yet belongs to views that are not there yet.
+    (texts[text] ?? "").replace(/\{(\w+)\}/g, (whole, name: string) => (name in values ? String(values[name]) : whole));
   return Object.assign(say, {
     language,
-    code: (code: string) => (Object.hasOwn(texts, code) ? texts[code as keyof Texts] : undefined),
+    code: (code: string) => texts[code as keyof Texts],
     time(rfc3339: string) {
       const date = new Date(rfc3339);
       const isToday = date.toDateString() === new Date().toDateString();

@@ -1,6 +1,7 @@
 // What the menu offers: the conversation as a file, and what it has used.
 import { useEffect, useRef } from "preact/hooks";
 import { download } from "../buttons.tsx";
+import { icons as moreIcons } from "./icons.ts";
 import { Icon } from "../icon.tsx";
 import { useScene, useWords } from "../scene.ts";
 
@@ -34,7 +35,7 @@ export function MenuItems({ onDone }: { readonly onDone: () => void }) {
           aria-disabled={isEmpty}
           onClick={() => isEmpty || void save(format).catch(() => {})}
         >
-          <Icon name="save" />
+          <Icon path={moreIcons.save} />
           {say(`export_${format}`)}
         </button>
       ))}

@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { SessionSummary } from "../../chat.ts";
 import { IconButton } from "../buttons.tsx";
+import { icons } from "../icon.tsx";
 import { useScene, useWords } from "../scene.ts";
 
 const typingMs = 250;
@@ -121,7 +122,7 @@ function Row({ session: { session, title, state, updatedAt }, onChosen, onRename
           {state === "waiting" && ` · ${say("tool_waiting")}`}
         </span>
       </button>
-      <IconButton icon="edit" label={`${say("rename")}: ${shown}`} onClick={() => setName(shown)} />
+      <IconButton icon={icons.edit} label={`${say("rename")}: ${shown}`} onClick={() => setName(shown)} />
     </li>
   );
 }

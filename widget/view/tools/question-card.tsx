@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import type { Approval, ToolBlock } from "../../transcript.ts";
 import { Decision, TimeLeft, useAnswer } from "./approval-card.tsx";
 import { Icon } from "../icon.tsx";
+import { icons as toolIcons } from "./icons.ts";
 import { useScene, useWords } from "../scene.ts";
 import { outputOf, questionsOf, type Question } from "./tool-words.ts";
 
@@ -16,7 +17,7 @@ export function QuestionCard({ approval, block }: { readonly approval: Approval;
   return (
     <div class="approval question" part="question" role="group" aria-label={say("question")}>
       <p class="approval-question">
-        <Icon name="question" />
+        <Icon path={toolIcons.question} />
         {say("question")}
       </p>
       {isWaiting ? <Form approval={approval} questions={questions} /> : <Settled questions={questions} block={block} />}

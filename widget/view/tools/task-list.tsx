@@ -1,6 +1,7 @@
 // The model's to-do list as progress. It stands where the newest of a turn's calls for it is, and there alone.
 import type { Block, ToolBlock } from "../../transcript.ts";
 import { Icon } from "../icon.tsx";
+import { icons as toolIcons } from "./icons.ts";
 import { useScene, useWords, type Scene } from "../scene.ts";
 import { isTaskTool, tasksOf } from "./tasks.ts";
 
@@ -18,7 +19,7 @@ export function TaskList({ block, turn }: { readonly block: ToolBlock; readonly 
   return (
     <div class="tasks" part="tasks">
       <div class="tasks-head">
-        <Icon name="tasks" />
+        <Icon path={toolIcons.tasks} />
         <span class="tool-verb">{say("tool_todo")}</span>
         <progress max={Math.max(1, tasks.length)} value={done} aria-label={progress} />
         <span class="tool-state">{progress}</span>

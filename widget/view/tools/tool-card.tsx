@@ -4,7 +4,7 @@ import type { Approval, ToolBlock, Turn } from "../../transcript.ts";
 import { ApprovalCard } from "./approval-card.tsx";
 import { useNow } from "../clock.ts";
 import { Diff } from "./diff.tsx";
-import { Icon } from "../icon.tsx";
+import { Icon, icons } from "../icon.tsx";
 import { Blocks } from "../blocks.tsx";
 import { QuestionCard } from "./question-card.tsx";
 import { useScene, useWords } from "../scene.ts";
@@ -44,13 +44,13 @@ function Card({ block, turn, approval }: ToolCardProps & { readonly approval: Ap
   return (
     <div class={`tool ${state}`} part="tool">
       <button type="button" class="tool-head" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
-        <Icon name={icon} />
+        <Icon path={icon} />
         <span class="tool-verb">{say(verb, { tool: name })}</span>
         <span class="tool-target" dir="auto">
           {target}
         </span>
         <ToolStatus block={block} state={state} />
-        <Icon name="chevron" />
+        <Icon path={icons.chevron} />
       </button>
       {approval && (approval.decision !== null || state === "waiting") && (
         <ApprovalCard approval={approval} isWaiting={state === "waiting"} />

@@ -1,10 +1,12 @@
 // What a tool call does, for people: a verb, what it is done to, and what a person must see to allow it. Pure. The tools are Claude Code's own;
 // of all others the name and the input are shown. https://docs.claude.com/en/docs/claude-code/settings#tools-available-to-claude
 import type { Texts } from "../../texts.ts";
-import type { IconName } from "../icon.tsx";
+import { icons as base } from "../icon.tsx";
+import { icons } from "./icons.ts";
 
 export interface ToolWords {
-  readonly icon: IconName;
+  /** Its drawing. */
+  readonly icon: string;
   readonly verb: keyof Texts;
   /** The tool's name as it is said in `tool_other`. */
   readonly name: string;
@@ -21,7 +23,7 @@ export function describeTool(tool: string, input: unknown): ToolWords {
     const value = isRecord(input) ? input[name] : undefined;
     return typeof value === "string" ? value : "";
   };
-  const words = (icon: IconName, verb: keyof Texts, target: string, rest: Partial<ToolWords> = {}): ToolWords => ({
+  const words = (icon: string, verb: keyof Texts, target: string, rest: Partial<ToolWords> = {}): ToolWords => ({
     icon,
     verb,
     name: readableName(tool),
@@ -32,40 +34,40 @@ export function describeTool(tool: string, input: unknown): ToolWords {
   });
   switch (tool) {
     case "Bash":
-      return words("terminal", "tool_run", text("description") || text("command"), {
+      return words(icons.terminal, "tool_run", text("description") || text("command"), {
         exact: text("command"),
         question: "approve_run",
       });
     case "Read":
-      return words("file", "tool_read", text("file_path"), { exact: text("file_path"), question: "approve_read" });
+      return words(icons.file, "tool_read", text("file_path"), { exact: text("file_path"), question: "approve_read" });
     case "Write":
-      return words("edit", "tool_write", text("file_path"), { question: "approve_write" });
+      return words(base.edit, "tool_write", text("file_path"), { question: "approve_write" });
     case "Edit":
     case "MultiEdit":
-      return words("edit", "tool_edit", text("file_path"), { question: "approve_edit" });
+      return words(base.edit, "tool_edit", text("file_path"), { question: "approve_edit" });
     case "NotebookEdit":
-      return words("edit", "tool_edit", text("notebook_path"), { question: "approve_edit" });
+      return words(base.edit, "tool_edit", text("notebook_path"), { question: "approve_edit" });
     case "Glob":
     case "Grep":
-      return words("search", "tool_search", text("pattern"), { question: "approve_read" });
+      return words(icons.search, "tool_search", text("pattern"), { question: "approve_read" });
     case "WebSearch":
     case "ToolSearch":
-      return words("search", "tool_search", text("query"));
+      return words(icons.search, "tool_search", text("query"));
     case "WebFetch":
-      return words("globe", "tool_fetch", text("url"), { exact: text("url"), question: "approve_fetch" });
+      return words(icons.globe, "tool_fetch", text("url"), { exact: text("url"), question: "approve_fetch" });
     case "Agent":
     case "Task":
-      return words("agent", "tool_agent", text("description"));
+      return words(icons.agent, "tool_agent", text("description"));
     case "TodoWrite":
     case "TaskCreate":
     case "TaskUpdate":
-      return words("tasks", "tool_todo", text("subject"));
+      return words(icons.tasks, "tool_todo", text("subject"));
     case "AskUserQuestion":
-      return words("question", "tool_ask", "", { question: "question" });
+      return words(icons.question, "tool_ask", "", { question: "question" });
     case "ExitPlanMode":
-      return words("tasks", "tool_plan", "", { exact: text("plan"), question: "approve_plan" });
+      return words(icons.tasks, "tool_plan", "", { exact: text("plan"), question: "approve_plan" });
     default:
-      return words("tool", "tool_other", "");
+      return words(icons.tool, "tool_other", "");
   }
 }
 

@@ -1,19 +1,20 @@
 // What a screen reader is told, in regions that are always there and that nobody sees: that an answer begins, what tools do (at most every 5 s),
 // the finished answer (a long one by its length); and as alerts what waits for a person and what went wrong. Never a word as it streams.
-import type { ChatEvent } from "../chat.ts";
-import { signal, type ReadonlySignal } from "@preact/signals";
-import type { ToolWords } from "./tools/tool-words.ts";
-import type { Say } from "./words.ts";
-import { tools } from "./chunks.ts";
+import type { ChatEvent } from "../../chat.ts";
+import type { Signal } from "@preact/signals";
+import type { ToolWords } from "../tools/tool-words.ts";
+import type { Say } from "../words.ts";
+import { tools } from "../chunks.ts";
 
 export interface Announcer {
-  readonly polite: ReadonlySignal<string>;
-  readonly alert: ReadonlySignal<string>;
   onEvent(event: ChatEvent): void;
   destroy(): void;
 }
 
 export interface AnnouncerOptions {
+  /** What the two regions say. */
+  readonly polite: Signal<string>;
+  readonly alert: Signal<string>;
   readonly words: () => Say;
   /** The answer of a turn as it is drawn, without marks. */
   readonly plainText: (turn: string) => string;
@@ -23,9 +24,8 @@ export interface AnnouncerOptions {
 const toolPauseMs = 5000;
 const longAnswer = 600;
 
-export function createAnnouncer({ words, plainText, now = Date.now }: AnnouncerOptions): Announcer {
-  const polite = signal("");
-  const alert = signal("");
+export function createAnnouncer(options: AnnouncerOptions): Announcer {
+  const { polite, alert, words, plainText, now = Date.now } = options;
   let lastTool = -Infinity;
   /** The same words again are no change to a screen reader. */
   const speak = (region: typeof polite, text: string) => {
@@ -42,7 +42,7 @@ export function createAnnouncer({ words, plainText, now = Date.now }: AnnouncerO
   /** The words for a tool come with the code that draws it. */
   function describe(tool: string, use: (words: ToolWords) => void): void {
     const unknown: ToolWords = {
-      icon: "tool",
+      icon: "",
       verb: "tool_other",
       name: tool,
       target: "",
@@ -65,8 +65,6 @@ export function createAnnouncer({ words, plainText, now = Date.now }: AnnouncerO
   }
 
   return {
-    polite,
-    alert,
     onEvent(event) {
       const say = words();
       switch (event.type) {
@@ -98,17 +96,4 @@ export function createAnnouncer({ words, plainText, now = Date.now }: AnnouncerO
       for (const timer of timers) clearTimeout(timer);
     },
   };
-}
-
-export function Announcements({ announcer }: { readonly announcer: Announcer }) {
-  return (
-    <>
-      <div class="sr" role="status" aria-live="polite" aria-atomic="true">
-        {announcer.polite.value}
-      </div>
-      <div class="sr" role="alert" aria-atomic="true">
-        {announcer.alert.value}
-      </div>
-    </>
-  );
 }

@@ -1,0 +1,31 @@
+// What the views say that are not there all the time.
+import type { MoreTexts } from "../../texts.ts";
+
+export const english: MoreTexts = {
+  copy_answer: "Copy answer",
+  good: "Good answer",
+  bad: "Bad answer",
+  details: "Details",
+  edit_hint: "Goes on in a copy of this conversation",
+  tokens: "{input} tokens in, {output} out",
+  cost: "{cost} reported",
+  duration: "{time}",
+  model: "{model}",
+  add_image: "Add an image",
+  remove_image: "Remove {name}",
+  uploading: "uploading",
+  upload_failed: "not uploaded",
+  drop_images: "Drop images here",
+  search_sessions: "Search",
+  no_sessions: "Nothing here",
+  more: "Show more",
+  rename: "Rename",
+  save: "Save",
+  untitled: "Untitled",
+  export_md: "Download as Markdown",
+  export_json: "Download as JSON",
+  usage: "{turns} answers, {tokens} tokens, {cost} reported",
+  answer_begins: "Answering",
+  answer_done: "Answer: {text}",
+  answer_long: "Answer complete, {count} words",
+};
