@@ -22,6 +22,7 @@ const demoSuggestions = [
 ];
 
 export function mountHome(app: Hono<Env>, deps: HomeDeps): void {
+  app.get("/icon.svg", (c) => c.body(icon, 200, { "Content-Type": "image/svg+xml", "Cache-Control": "max-age=86400" }));
   app.get("/", async (c) => {
     const person = await deps.personAt(c);
     const agents = deps.agents.map(({ name }) => name).filter((name) => person?.caller.agents?.includes(name) ?? true);
@@ -35,6 +36,10 @@ export function mountHome(app: Hono<Env>, deps: HomeDeps): void {
     });
   });
 }
+
+const icon =
+  '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" fill="#0d6e78"/>' +
+  '<path d="M9 8v16M23 8v16M9 13h14M13 18c2 2 4-2 6 0" fill="none" stroke="#fff" stroke-width="2.6" stroke-linecap="round"/></svg>';
 
 interface Shown {
   readonly person: Identity | undefined;
@@ -62,6 +67,7 @@ function page(c: Context<Env>, shown: Shown) {
           <meta charset="utf-8" />
           <meta name="viewport" content="width=device-width, interactive-widget=resizes-content" />
           <title>Sluice</title>
+          <link rel="icon" href="/icon.svg" />
           <style nonce="${nonce}">
             ${style}
           </style>

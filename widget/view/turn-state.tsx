@@ -73,7 +73,7 @@ function Limit({ turn: { limit, state } }: { readonly turn: Turn }) {
 function Failure({ turn }: { readonly turn: Turn }) {
   const { chat } = useScene();
   const say = useWords();
-  const { code, message, resetsAt, retryable } = turn;
+  const { code, message, resetsAt } = turn;
   return (
     <div class="failure" part="failure">
       <p>
@@ -86,12 +86,10 @@ function Failure({ turn }: { readonly turn: Turn }) {
           {message}
         </p>
       )}
-      {retryable && (
-        <button type="button" class="button" onClick={() => void chat.retry(turn.id)}>
-          <Icon path={icons.retry} />
-          {say("retry")}
-        </button>
-      )}
+      <button type="button" class="button" onClick={() => void chat.retry(turn.id)}>
+        <Icon path={icons.retry} />
+        {say("retry")}
+      </button>
     </div>
   );
 }

@@ -46,6 +46,7 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
       verb: "tool_other",
       name: tool,
       target: "",
+      isCode: false,
       exact: null,
       question: "approve_other",
     };

@@ -24,9 +24,9 @@ export function TurnActions({ turn: id, answers }: TurnActionsProps) {
   return (
     <>
       <div class="actions" part="actions">
-        {answers.length > 0 && (
+        {answers.length > 0 && <CopyButton label={say("copy_answer")} text={text} />}
+        {turn.state === "completed" && (
           <>
-            <CopyButton label={say("copy_answer")} text={text} />
             <IconButton
               icon={moreIcons.up_thumb}
               label={say("good")}
@@ -41,7 +41,9 @@ export function TurnActions({ turn: id, answers }: TurnActionsProps) {
             />
           </>
         )}
-        <IconButton icon={icons.retry} label={say("retry")} onClick={() => void chat.retry(id)} />
+        {turn.state !== "failed" && (
+          <IconButton icon={icons.retry} label={say("retry")} onClick={() => void chat.retry(id)} />
+        )}
         <IconButton
           icon={icons.info}
           label={say("details")}

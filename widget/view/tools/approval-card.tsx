@@ -120,13 +120,18 @@ export function TimeLeft({ until }: { readonly until: string }) {
   return <span class="time-left">{say("time_left", { time: minutes(Date.parse(until) - now) })}</span>;
 }
 
-export function Decision({ approval }: { readonly approval: Approval }) {
+interface DecisionProps {
+  readonly approval: Approval;
+  readonly allowed?: "allowed" | "answered";
+}
+
+export function Decision({ approval, allowed = "allowed" }: DecisionProps) {
   const { decidedHere } = useScene();
   const say = useWords();
   const { decision, by, scope, message, id } = approval;
   if (decision === null) return null;
   const isTimeout = by !== null && "gateway" in by && by.gateway === "timeout";
-  const text = decision === "deny" ? "denied" : scope === "session" ? "allowed_session" : "allowed";
+  const text = decision === "deny" ? "denied" : scope === "session" ? "allowed_session" : allowed;
   const where = decidedHere.has(id) || isTimeout ? "" : ` · ${say("decided_elsewhere")}`;
   return (
     <p class="decision" part="decision">

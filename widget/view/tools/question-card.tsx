@@ -5,7 +5,7 @@ import { Decision, TimeLeft, useAnswer } from "./approval-card.tsx";
 import { Icon } from "../icon.tsx";
 import { icons as toolIcons } from "./icons.ts";
 import { useScene, useWords } from "../scene.ts";
-import { outputOf, questionsOf, type Question } from "./tool-words.ts";
+import { answerIn, outputOf, questionsOf, type Question } from "./tool-words.ts";
 
 type Chosen = Readonly<Record<string, readonly string[]>>;
 
@@ -21,7 +21,7 @@ export function QuestionCard({ approval, block }: { readonly approval: Approval;
         {say("question")}
       </p>
       {isWaiting ? <Form approval={approval} questions={questions} /> : <Settled questions={questions} block={block} />}
-      {!isWaiting && <Decision approval={approval} />}
+      {!isWaiting && <Decision approval={approval} allowed="answered" />}
     </div>
   );
 }
@@ -117,21 +117,17 @@ function Choices({ question, name, chosen, own, onChoose, onWrite }: ChoicesProp
   );
 }
 
-/** What was asked, and what the model was told. */
+/** What was asked, and what was answered. */
 function Settled({ questions, block }: { readonly questions: readonly Question[]; readonly block: ToolBlock }) {
-  const text = block.result && !block.result.isError ? outputOf(block.result.content).text : "";
+  const told = block.result && !block.result.isError ? outputOf(block.result.content).text : "";
   return (
-    <>
+    <dl>
       {questions.map(({ question }) => (
-        <p key={question} dir="auto">
-          {question}
-        </p>
+        <div key={question}>
+          <dt dir="auto">{question}</dt>
+          <dd dir="auto">{answerIn(told, question)}</dd>
+        </div>
       ))}
-      {text !== "" && (
-        <p class="muted" dir="auto">
-          {text}
-        </p>
-      )}
-    </>
+    </dl>
   );
 }

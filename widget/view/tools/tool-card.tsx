@@ -40,13 +40,13 @@ function Card({ block, turn, approval }: ToolCardProps & { readonly approval: Ap
   const say = useWords();
   const state = toolState(block, approval, isOver(useScene().parts.turn(turn).value));
   const [isOpen, setOpen] = useState(false);
-  const { icon, verb, name, target } = describeTool(block.name, block.input);
+  const { icon, verb, name, target, isCode } = describeTool(block.name, block.input);
   return (
     <div class={`tool ${state}`} part="tool">
       <button type="button" class="tool-head" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
         <Icon path={icon} />
         <span class="tool-verb">{say(verb, { tool: name })}</span>
-        <span class="tool-target" dir="auto">
+        <span class={`tool-target${isCode ? " code" : ""}`} dir="auto">
           {target}
         </span>
         <ToolStatus block={block} state={state} />
@@ -56,7 +56,7 @@ function Card({ block, turn, approval }: ToolCardProps & { readonly approval: Ap
         <ApprovalCard approval={approval} isWaiting={state === "waiting"} />
       )}
       {block.messages.length > 0 && <Inner block={block} turn={turn} isOpen={isOpen} />}
-      {isOpen && <ToolDetails block={block} />}
+      {isOpen && <ToolDetails block={block} isAsked={state === "waiting"} />}
     </div>
   );
 }
@@ -80,13 +80,14 @@ function ToolStatus({ block, state }: { readonly block: ToolBlock; readonly stat
   );
 }
 
-function ToolDetails({ block }: { readonly block: ToolBlock }) {
+/** While a person is asked, the input stands in the question. */
+function ToolDetails({ block, isAsked }: { readonly block: ToolBlock; readonly isAsked: boolean }) {
   const say = useWords();
   const changes = changesOf(block.name, block.input);
   const { exact } = describeTool(block.name, block.input);
   return (
     <div class="tool-details">
-      {changes.length > 0 ? (
+      {isAsked ? null : changes.length > 0 ? (
         <Diff changes={changes} />
       ) : (
         <>

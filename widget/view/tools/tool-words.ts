@@ -12,6 +12,8 @@ export interface ToolWords {
   readonly name: string;
   /** A command, a file, an address; in one line. Empty while it is not known. */
   readonly target: string;
+  /** The target is code, or a path. */
+  readonly isCode: boolean;
   /** The whole of it, to look at before it is allowed; null: the input's JSON is. */
   readonly exact: string | null;
   /** What is asked for an approval. */
@@ -28,6 +30,7 @@ export function describeTool(tool: string, input: unknown): ToolWords {
     verb,
     name: readableName(tool),
     target: firstLine(target),
+    isCode: true,
     exact: null,
     question: "approve_other",
     ...rest,
@@ -36,6 +39,7 @@ export function describeTool(tool: string, input: unknown): ToolWords {
     case "Bash":
       return words(icons.terminal, "tool_run", text("description") || text("command"), {
         exact: text("command"),
+        isCode: text("description") === "",
         question: "approve_run",
       });
     case "Read":
@@ -57,7 +61,7 @@ export function describeTool(tool: string, input: unknown): ToolWords {
       return words(icons.globe, "tool_fetch", text("url"), { exact: text("url"), question: "approve_fetch" });
     case "Agent":
     case "Task":
-      return words(icons.agent, "tool_agent", text("description"));
+      return words(icons.agent, "tool_agent", text("description"), { isCode: false });
     case "TodoWrite":
     case "TaskCreate":
     case "TaskUpdate":
@@ -146,6 +150,15 @@ export function questionsOf(input: unknown): readonly Question[] {
       .filter(isRecord)
       .map((option) => ({ label: text(option["label"]), description: text(option["description"]) })),
   }));
+}
+
+/** The answer to a question, in what the CLI tells the model of them: `… "<question>"="<answer>", …`. Empty where it is told otherwise. */
+export function answerIn(told: string, question: string): string {
+  const mark = `"${question}"="`;
+  const start = told.indexOf(mark);
+  if (start < 0) return "";
+  const rest = told.slice(start + mark.length);
+  return /^(.*?)"(?:, "|[.;]|$)/s.exec(rest)?.[1] ?? rest;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
