@@ -1,4 +1,7 @@
 // Markdown that grows, as DOM nodes: whoever shows an answer appends its text as it comes. Nothing of it is ever HTML [A6].
+import { createDomSink } from "./dom.ts";
+import { colour } from "./colours.ts";
+import { createParser, type Parser } from "./parser.ts";
 
 /** A piece of code in one colour; `kind` is highlight.js's scope (`keyword`, `title.function`), null for plain text. */
 export interface Token {
@@ -23,13 +26,25 @@ export interface MarkdownOptions {
   readonly highlight?: ((code: string, language: string) => Promise<readonly Token[] | null>) | undefined;
 }
 
-export function createMarkdown(target: Element, _options: MarkdownOptions): MarkdownView {
-  const text = target.ownerDocument.createTextNode("");
-  target.append(text);
+/** `target` is empty, and nobody else's. */
+export function createMarkdown(target: Element, options: MarkdownOptions): MarkdownView {
+  const { highlight } = options;
+  const onCode = (code: Element, language: string) => {
+    if (highlight && language) void colour(code, (text) => highlight(text, language));
+  };
+  const sink = createDomSink(target, { ...options, onCode });
+  let parser: Parser;
+
+  function reset(): void {
+    target.replaceChildren();
+    parser = createParser(sink, { outer: target, inner: target });
+  }
+
+  reset();
   return {
-    append: (more) => text.appendData(more),
-    end: () => undefined,
-    reset: () => text.replaceData(0, text.length, ""),
-    destroy: () => text.remove(),
+    append: (text) => parser.append(text),
+    end: () => parser.end(),
+    reset,
+    destroy: () => target.replaceChildren(),
   };
 }
