@@ -24,6 +24,15 @@ export default defineConfig({
         // Of a library Vite leaves the white space.
         minify: true,
         comments: false,
+        codeSplitting: {
+          groups: [
+            {
+              name: "main",
+              test: (id: string) =>
+                !/\/view\/(tools|more|text)\/|\/markdown\/|texts-de|highlight\.js|copy\.ts/.test(id),
+            },
+          ],
+        },
         entryFileNames: "[name]-[hash].mjs",
         chunkFileNames: "[name]-[hash].mjs",
         hashCharacters: "hex",

@@ -2,9 +2,8 @@
 import type { Block, Message, TextBlock } from "../transcript.ts";
 import { useState } from "preact/hooks";
 import { AttachedImage } from "./attached-image.tsx";
-import { ToolCard } from "./chunks.ts";
+import { MarkdownText, ToolCard } from "./chunks.ts";
 import { Icon, icons } from "./icon.tsx";
-import { MarkdownText } from "./markdown-text.tsx";
 import { useWords } from "./scene.ts";
 
 export function Blocks({ message, turn }: { readonly message: Message; readonly turn: string }) {
@@ -21,7 +20,7 @@ function OneBlock({ block, turn }: { readonly block: Block; readonly turn: strin
   const say = useWords();
   switch (block.type) {
     case "text":
-      return <MarkdownText block={block} part="text" />;
+      return <Text block={block} part="text" />;
     case "thinking":
       return <Thinking block={block} />;
     case "tool":
@@ -38,6 +37,16 @@ function OneBlock({ block, turn }: { readonly block: Block; readonly turn: strin
   }
 }
 
+/** Until the code that draws Markdown is there, the text stands as it came. */
+function Text({ block, part }: { readonly block: TextBlock; readonly part: string }) {
+  const plain = (
+    <div class="plain" part={part} dir="auto">
+      {block.text}
+    </div>
+  );
+  return <MarkdownText block={block} part={part} fallback={plain} />;
+}
+
 /** Folded, and drawn when it is opened. */
 function Thinking({ block }: { readonly block: TextBlock }) {
   const say = useWords();
@@ -48,7 +57,7 @@ function Thinking({ block }: { readonly block: TextBlock }) {
         <Icon path={icons.chevron} />
         <span class={block.isDone ? undefined : "shimmer"}>{say(block.isDone ? "thought" : "thinking")}</span>
       </button>
-      {isOpen && <MarkdownText block={block} part="thinking-text" />}
+      {isOpen && <Text block={block} part="thinking-text" />}
     </div>
   );
 }

@@ -1,5 +1,6 @@
 // Buttons that are a drawing alone; and what gives a person a text or a file.
 import { useState } from "preact/hooks";
+import { copyText } from "../copy.ts";
 import { Icon, icons } from "./icon.tsx";
 import { useWords } from "./scene.ts";
 
@@ -40,13 +41,8 @@ const shownMs = 1500;
 export function CopyButton({ label, text }: { readonly label: string; readonly text: () => string }) {
   const say = useWords();
   const [isCopied, setCopied] = useState(false);
-  const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(text());
-    } catch {
-      // Not over plain http, or the person said no: nothing was copied, and so it is not said.
-      return;
-    }
+  const copy = async ({ currentTarget }: Event) => {
+    if (!(await copyText(text(), currentTarget as Element))) return;
     setCopied(true);
     setTimeout(() => setCopied(false), shownMs);
   };
@@ -54,7 +50,7 @@ export function CopyButton({ label, text }: { readonly label: string; readonly t
     <IconButton
       icon={isCopied ? icons.check : icons.copy}
       label={isCopied ? say("copied") : label}
-      onClick={() => void copy()}
+      onClick={(event) => void copy(event)}
     />
   );
 }

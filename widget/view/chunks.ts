@@ -1,12 +1,17 @@
 // What is fetched when it is first needed: each group of views, with its style, in a chunk of its own.
-import type { ToolBlock } from "../transcript.ts";
+import type { TextBlock, ToolBlock } from "../transcript.ts";
 import { lazy, once } from "./lazy.tsx";
 
+/** Markdown. */
+export const text = once(() => import("./text/text.ts"));
 /** Tool calls, approvals, questions, and what there is to say of them. */
 export const tools = once(() => import("./tools/tools.ts"));
 /** The announcer, and what is not there all the time. */
 export const more = once(() => import("./more/more.ts"));
 
+export const MarkdownText = lazy<{ readonly block: TextBlock; readonly part: string }>(
+  async () => (await text()).MarkdownText,
+);
 export const ToolCard = lazy<{ readonly block: ToolBlock; readonly turn: string }>(
   async () => (await tools()).ToolCard,
 );

@@ -5,7 +5,7 @@ import { Header } from "./header.tsx";
 import { Icon, icons } from "./icon.tsx";
 import { IconButton } from "./buttons.tsx";
 import { Log } from "./log.tsx";
-import { SessionList } from "./chunks.ts";
+import { more, SessionList, text, tools } from "./chunks.ts";
 import { useScene, useWords } from "./scene.ts";
 
 export function Panel({ isClosable, isOpen }: { readonly isClosable: boolean; readonly isOpen: boolean }) {
@@ -15,6 +15,10 @@ export function Panel({ isClosable, isOpen }: { readonly isClosable: boolean; re
   const [isOver, setOver] = useState(false);
   const panel = useRef<HTMLElement>(null);
   useViewport(panel, isOpen);
+  useEffect(() => {
+    // What the first answer will want, and what comes with it.
+    for (const fetchAhead of [text, tools, more]) void fetchAhead().catch(() => {});
+  }, []);
   return (
     <section
       class={`panel${isOpen ? " is-open" : ""}`}

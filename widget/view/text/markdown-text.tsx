@@ -1,9 +1,9 @@
 // A text of the model that grows: drawn by appending, outside of Preact's comparison.
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { createMarkdown, type MarkdownView } from "../markdown/markdown.ts";
-import type { TextBlock } from "../transcript.ts";
+import { createMarkdown, type MarkdownView } from "../../markdown/markdown.ts";
+import type { TextBlock } from "../../transcript.ts";
 import { highlight } from "./highlight.ts";
-import { useScene } from "./scene.ts";
+import { useScene } from "../scene.ts";
 
 interface Drawn {
   readonly view: MarkdownView;
