@@ -15,7 +15,8 @@ import type { Say } from "./view/words.ts";
 interface Life {
   readonly api: Api;
   readonly chat: Chat;
-  readonly views: Mounted;
+  /** Null until there are texts. */
+  views: Mounted | null;
   /** What it was made for; with another of these it is another chat. */
   readonly madeFor: string;
 }
@@ -48,6 +49,8 @@ export class SluiceChat extends HTMLElement implements SluiceChatElement {
   readonly #options = signal<Options>({});
   readonly #words = wordsOf(this.#options);
   #life: Life | null = null;
+  /** As it is to be drawn. */
+  #isOpen = false;
   /** The option as it was last heeded. */
   #session: string | undefined;
   #leaving: ReturnType<typeof setTimeout> | undefined;
@@ -61,7 +64,11 @@ export class SluiceChat extends HTMLElement implements SluiceChatElement {
     // Every change of an option is seen here; the views see it themselves.
     this.#watching = effect(() => {
       const options = this.#options.value;
-      if (this.#words.value) untracked(() => this.#live(options));
+      const hasWords = this.#words.value !== null;
+      untracked(() => {
+        this.#live(options);
+        if (hasWords) this.#draw();
+      });
     });
   }
 
@@ -78,13 +85,15 @@ export class SluiceChat extends HTMLElement implements SluiceChatElement {
   }
 
   get isOpen(): boolean {
-    return this.#life?.views.scene.isOpen.peek() ?? this.hasAttribute("open");
+    return this.#life?.views?.scene.isOpen.peek() ?? this.#isOpen;
   }
   open(): void {
-    this.#life?.views.scene.open(false);
+    this.#isOpen = true;
+    this.#life?.views?.scene.open(false);
   }
   close(): void {
-    this.#life?.views.scene.close();
+    this.#isOpen = false;
+    this.#life?.views?.scene.close();
   }
   toggle(): void {
     if (this.isOpen) this.close();
@@ -115,7 +124,7 @@ export class SluiceChat extends HTMLElement implements SluiceChatElement {
     return this.#chat.exportTranscript(format);
   }
   focusComposer(): void {
-    this.#life?.views.scene.composer.current?.focus();
+    this.#life?.views?.scene.composer.current?.focus();
   }
   destroy(): void {
     this.remove();
@@ -156,23 +165,28 @@ export class SluiceChat extends HTMLElement implements SluiceChatElement {
     const madeFor = JSON.stringify([agent, gateway, tokenUrl]);
     if (this.#life?.madeFor === madeFor) return this.#goTo(session);
     this.#session = session;
-    const isOpen = this.#life?.views.scene.isOpen.peek() ?? this.hasAttribute("open");
+    const isOpen = this.isOpen;
     this.#endLife();
     const api = createApi({ gateway: gateway.replace(/\/$/, ""), agent, tokenUrl, getToken });
     const onEvent = ({ type, ...detail }: ChatEvent) => {
       this.#emit(`sluice:${type}`, detail);
-      this.#life?.views.onEvent({ type, ...detail } as ChatEvent);
+      this.#life?.views?.onEvent({ type, ...detail } as ChatEvent);
     };
-    const chat = createChat({ api, agent, session, onEvent });
-    const views = mountViews(this.shadowRoot!, {
-      chat,
+    this.#isOpen = isOpen;
+    this.#life = { api, chat: createChat({ api, agent, session, onEvent }), views: null, madeFor };
+  }
+
+  #draw(): void {
+    const life = this.#life!;
+    if (life.views) return;
+    life.views = mountViews(this.shadowRoot!, {
+      chat: life.chat,
       options: this.#options,
       words: this.#words as ReadonlySignal<Say>,
-      isOpen,
+      isOpen: this.#isOpen,
       onOpen: () => this.#emit("sluice:open", null),
       onClose: () => this.#emit("sluice:close", null),
     });
-    this.#life = { api, chat, views, madeFor };
     queueMicrotask(() => this.#emit("sluice:ready", null));
   }
 
@@ -192,7 +206,7 @@ export class SluiceChat extends HTMLElement implements SluiceChatElement {
   }
 
   #endLife(): void {
-    this.#life?.views.unmount();
+    this.#life?.views?.unmount();
     this.#life?.chat.destroy();
     this.#life?.api.destroy();
     this.#life = null;

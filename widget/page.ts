@@ -1,4 +1,5 @@
-// What a page sees of the element: its properties, methods and events. Types alone.
+// What a page sees of the widget: the element, its properties, methods and events, and `mount` of `widget.mjs`. Types alone: the build makes the
+// module's declarations of this.
 import type { Mode, Options, Theme, Token } from "./options.ts";
 import type { Texts } from "./texts.ts";
 
@@ -73,3 +74,22 @@ export interface SluiceChatElement extends HTMLElement, Omit<Options, "title" | 
   /** Closes its streams and removes it from the page. Nothing of it stays. */
   destroy(): void;
 }
+
+export interface MountOptions extends Options {
+  /** Where it is put, at the end. Default: the body. */
+  readonly target?: Element;
+}
+
+/** Makes a `<sluice-chat>` with these options and puts it into the page. */
+export type Mount = (options?: MountOptions) => SluiceChatElement;
+
+export declare const mount: Mount;
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "sluice-chat": SluiceChatElement;
+  }
+  interface HTMLElementEventMap extends SluiceEventMap {}
+}
+
+type SluiceEventMap = { [Type in keyof SluiceEvents]: CustomEvent<SluiceEvents[Type]> };

@@ -33,6 +33,8 @@ export interface Site {
   serve(path: string, body: string, headers?: Readonly<Record<string, string>>): string;
   /** The paths that were asked for, in order. */
   readonly asked: readonly string[];
+  /** What `/sluice-token` answers; a test may put another in its place. */
+  token(user: string): Promise<unknown>;
 }
 
 export interface WidgetPage {
@@ -109,37 +111,42 @@ let isBuilt = false;
 function buildOnce(): void {
   if (isBuilt) return;
   const root = new URL("../..", import.meta.url).pathname;
-  execFileSync("node_modules/.bin/vite", ["build", "--config", "widget/vite.config.ts"], { cwd: root, stdio: "pipe" });
+  execFileSync("npm", ["run", "build:widget"], { cwd: root, stdio: "pipe" });
   isBuilt = true;
 }
 
 function openSite(server: Server, { origin, gateway }: { origin: string; gateway: OwnGateway }): Site {
   const pages = new Map<string, { body: string; headers: Readonly<Record<string, string>> }>();
   const asked: string[] = [];
-  server.on("request", async (request, response) => {
-    const path = request.url ?? "/";
-    asked.push(path);
-    if (path === "/sluice-token") {
+  const site: Site = {
+    origin,
+    asked,
+    async token(user) {
       const reply = await gateway.fetch("/api/tokens", {
         method: "POST",
         headers: { "content-type": "application/json" },
-        body: JSON.stringify({ user: "ann", origins: [origin] }),
+        body: JSON.stringify({ user, origins: [origin] }),
       });
-      response.writeHead(reply.status, { "content-type": "application/json" }).end(await reply.text());
-      return;
-    }
-    const page = pages.get(path);
-    if (!page) return void response.writeHead(404).end();
-    response.writeHead(200, { "content-type": "text/html; charset=utf-8", ...page.headers }).end(page.body);
-  });
-  return {
-    origin,
-    asked,
+      return (await reply.json()) as unknown;
+    },
     serve(path, body, headers = {}) {
       pages.set(path, { body: `<!doctype html><meta charset="utf-8"><title>A page</title>${body}`, headers });
       return origin + path;
     },
   };
+  server.on("request", async (request, response) => {
+    const path = request.url ?? "/";
+    asked.push(path);
+    if (path === "/sluice-token") {
+      const token = await site.token("ann").catch(() => undefined);
+      if (token === undefined) return void response.writeHead(401).end();
+      return void response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(token));
+    }
+    const page = pages.get(path);
+    if (!page) return void response.writeHead(404).end();
+    response.writeHead(200, { "content-type": "text/html; charset=utf-8", ...page.headers }).end(page.body);
+  });
+  return site;
 }
 
 async function openPage(context: BrowserContext, url: string): Promise<WidgetPage> {
