@@ -49,7 +49,7 @@ describe("the tag of the README", () => {
       globals,
     );
     expect(added).toEqual([]);
-    expect(await page.evaluate("document.head.children.length")).toBe(3);
+    expect(await page.evaluate("document.head.children.length")).toBe(2);
     expect(await page.evaluate("[...document.body.children].map(({ localName }) => localName)")).toEqual([
       "p",
       "sluice-chat",
@@ -167,7 +167,7 @@ describe("the element", () => {
     const events = await heard();
     expect(
       events.filter(({ type }) => type === "sluice:turn").map(({ detail }) => (detail as { state: string }).state),
-    ).toEqual(expect.arrayContaining(["queued", "running", "waiting", "completed"]));
+    ).toEqual(expect.arrayContaining(["running", "waiting", "completed"]));
     expect(new Set(events.map(({ type }) => type))).toEqual(
       new Set(["sluice:session", "sluice:turn", "sluice:tool", "sluice:approval", "sluice:answer"]),
     );
