@@ -50,8 +50,8 @@ export interface PromptOptions {
   readonly ready: Promise<void>;
   /** Those of the transcript that is shown. */
   readonly turns: () => ReadonlyMap<string, unknown> | undefined;
-  /** The first prompt of the place that is shown has made its session. */
-  readonly onSession: (place: Place) => void;
+  /** The first prompt of the place that is shown has made its session, with this agent. */
+  readonly onSession: (session: string, agent: string) => void;
 }
 
 export function createPrompts({ api, agent, attachments, ready, turns, onSession }: PromptOptions): Prompts {
@@ -87,11 +87,11 @@ export function createPrompts({ api, agent, attachments, ready, turns, onSession
     };
     const headers = { "Idempotency-Key": id };
     const reply = await api.request("POST", "/api/turns", { body, headers });
-    const made = (await reply.json()) as { turn: string; session: string };
+    const made = (await reply.json()) as { turn: string; session: string; agent: string };
     entry.turn = made.turn;
     const isFirst = place.session === null;
     place.session = made.session;
-    if (isFirst && place === shown) onSession(place);
+    if (isFirst && place === shown) onSession(made.session, made.agent);
     refresh();
   }
 

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createApi, type Api, type ApiOptions } from "../../widget/api.ts";
 import type { Token } from "../../widget/options.ts";
 import { ApiProblem } from "../../widget/problem.ts";
+import { until } from "../support/wait.ts";
 import { mainKey } from "../support/whole-app.ts";
 import type { Browser } from "../../widget/browser.ts";
 import { gateway, openScene, page, type Scene } from "./scene.ts";
@@ -241,6 +242,17 @@ describe("what goes wrong", () => {
     });
     scene.isOnline = false;
     expect(await problemOf(sessions(api))).toMatchObject({ code: "unreachable", status: 0 });
+  });
+
+  test("what is not answered within a minute is given up", async () => {
+    const api = signedIn();
+    await sessions(api);
+    scene.intercept = () => new Promise<Response>(() => {});
+    const waiting = problemOf(sessions(api));
+    const timer = await until("the request", () => [...scene.timers][0]);
+    expect(timer.at).toBe(scene.time + 60_000);
+    timer.act();
+    expect(await waiting).toMatchObject({ code: "unreachable", status: 0 });
   });
 
   test("after `destroy` what is under way rejects", async () => {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createApi, type Api } from "../../widget/api.ts";
-import type { Connection } from "../../widget/chat.ts";
+import type { Connection } from "../../widget/connection.ts";
 import { openEventStream, type EventStream } from "../../widget/event-stream.ts";
 import type { WireEvent } from "../../widget/transcript.ts";
 import { delta } from "../support/log-drafts.ts";
@@ -108,7 +108,8 @@ async function ask(user = "ann") {
   const lastSeq = async () => {
     // What was said is stored first.
     await settle();
-    return Number((await scene.app.json<{ last_seq: number }>(`/api/sessions/${session}`, { key: mainKey })).last_seq);
+    const { last_seq } = await scene.app.json<{ last_seq: number }>(`/api/sessions/${session}`, { key: mainKey });
+    return last_seq;
   };
   return { session: session!, driver, say, lastSeq, said: () => said };
 }
@@ -171,7 +172,7 @@ describe("one page", () => {
     for (let cut = 0; cut < cuts; cut++) {
       for (let word = 0; word < 5; word++) {
         say(`${cut}.${word} `);
-        if (next() < 0.4) for (const stream of [...scene.streams]) stream.cut();
+        if (next() < 0.4) for (const stream of scene.streams) stream.cut();
         if (next() < 0.5) await settle();
       }
       await scene.advance(2000);
@@ -205,7 +206,7 @@ describe("one page", () => {
     await reader.is("live");
     scene.intercept = (request) =>
       request.headers.get("accept") === "text/event-stream" ? new Response("{}", { status: 401 }) : undefined;
-    for (const stream of [...scene.streams]) stream.cut();
+    for (const stream of scene.streams) stream.cut();
     await scene.advance(300);
     expect(scene.streams.size).toBe(0);
     scene.intercept = () => undefined;
@@ -221,7 +222,7 @@ describe("one page", () => {
     await reader.is("live");
     const refuse = () => new Response('{"code":"unauthorized"}', { status: 401 });
     scene.intercept = refuse;
-    for (const stream of [...scene.streams]) stream.cut();
+    for (const stream of scene.streams) stream.cut();
     await scene.advance(1000);
     await reader.is("signed_out");
     const asked = scene.requests.length;
@@ -250,9 +251,12 @@ describe("one page", () => {
     const reader = read(session);
     await reader.is("live");
     scene.intercept = () => new Response('{"code":"origin_not_allowed"}', { status: 403 });
-    for (const stream of [...scene.streams]) stream.cut();
+    for (const stream of scene.streams) stream.cut();
     await scene.advance(1000);
     await reader.is("forbidden");
+    const asked = scene.requests.length;
+    await scene.advance(600_000);
+    expect(scene.requests.length).toBe(asked);
   });
 
   test("what a proxy answers is tried again, later and later, but never later than half a minute", async () => {
@@ -261,7 +265,7 @@ describe("one page", () => {
     await reader.is("live");
     const tries: number[] = [];
     scene.intercept = () => (tries.push(scene.time), new Response("", { status: 502 }));
-    for (const stream of [...scene.streams]) stream.cut();
+    for (const stream of scene.streams) stream.cut();
     for (let step = 0; step < 300; step++) await scene.advance(1000);
     const waits = tries.map((at, index) => at - (tries[index - 1] ?? tries[0]!)).slice(1);
     expect(waits.slice(0, 5)).toEqual(waits.slice(0, 5).toSorted((a, b) => a - b));
@@ -299,6 +303,7 @@ describe("one page", () => {
     scene.time += 3_600_000;
     reader.tab.show();
     await until("the words", () => reader.text() === said());
+    expect([...scene.streams]).not.toContain(stream);
   });
 
   test("[S4] a session that is removed meanwhile is told as such", async () => {
@@ -309,6 +314,7 @@ describe("one page", () => {
     await until("the end", () => reader.events.some(({ type }) => type === "session_deleted"));
     await scene.advance(1000);
     await reader.is("gone");
+    expect(scene.streams.size).toBe(0);
   });
 });
 
@@ -475,7 +481,7 @@ describe("several pages of one browser", () => {
     const [first, second] = [read(session), read(session)];
     for (const reader of [first, second]) await reader.is("live");
     // It still holds its lock, but does nothing any more.
-    for (const timer of [...scene.timers]) if (timer.tab === first.tab) scene.timers.delete(timer);
+    for (const timer of scene.timers) if (timer.tab === first.tab) scene.timers.delete(timer);
     const [stream] = scene.streams;
     stream!.isMute = true;
     say("unheard");
@@ -502,7 +508,7 @@ describe("several pages of one browser", () => {
     const readers = [read(session), read(session)];
     for (const reader of readers) await reader.is("live");
     scene.intercept = () => new Response('{"code":"unauthorized"}', { status: 401 });
-    for (const stream of [...scene.streams]) stream.cut();
+    for (const stream of scene.streams) stream.cut();
     await scene.advance(1000);
     for (const reader of readers) await reader.is("signed_out");
     await scene.advance(120_000);
@@ -565,6 +571,7 @@ describe("more sessions than there are places for streams", () => {
     scene.intercept = () => undefined;
     await scene.advance(4000);
     for (const reader of [readers[4]!, other]) await until("the words", () => reader.text() === said());
+    expect(scene.streams.size).toBe(4);
   });
 });
 

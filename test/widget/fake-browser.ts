@@ -140,7 +140,7 @@ export function createProfile({
     },
     setOnline(isOnline) {
       profile.isOnline = isOnline;
-      if (!isOnline) for (const stream of [...profile.streams]) stream.cut();
+      if (!isOnline) for (const stream of profile.streams) stream.cut();
       for (const tab of tabs) tab.window.dispatchEvent(new Event(isOnline ? "online" : "offline"));
     },
   };
@@ -222,11 +222,11 @@ function createTab(
     leave: () => void window.target.dispatchEvent(new Event("pagehide")),
     comeBack: () => void window.target.dispatchEvent(new Event("pageshow")),
     crash() {
-      for (const stream of [...profile.streams]) if (stream.tab === tab) stream.close();
-      for (const timer of [...profile.timers]) if (timer.tab === tab) profile.timers.delete(timer);
-      for (const channel of [...profile.channels]) if (channel.tab === tab) profile.channels.delete(channel);
+      for (const stream of profile.streams) if (stream.tab === tab) stream.close();
+      for (const timer of profile.timers) if (timer.tab === tab) profile.timers.delete(timer);
+      for (const channel of profile.channels) if (channel.tab === tab) profile.channels.delete(channel);
       profile.wishes.splice(0, Infinity, ...profile.wishes.filter((wish) => wish.tab !== tab));
-      for (const held of [...profile.held.values()]) if (held.tab === tab) held.release();
+      for (const held of profile.held.values()) if (held.tab === tab) held.release();
     },
     listeners: () => window.count() + document.count(),
   };

@@ -1,6 +1,6 @@
 // Colours for code, in a chunk of its own that is fetched when the first block of code has closed. highlight.js gives its tokens to an
 // emitter; ours lists them, so that no HTML is ever made.
-import type { Emitter, HLJSOptions } from "highlight.js";
+import type { Emitter } from "highlight.js";
 import hljs from "highlight.js/lib/core";
 import bash from "highlight.js/lib/languages/bash";
 import css from "highlight.js/lib/languages/css";
@@ -28,12 +28,13 @@ const alsoAs = {
 for (const [name, language] of Object.entries(languages)) hljs.registerLanguage(name, language);
 for (const [languageName, aliases] of Object.entries(alsoAs)) hljs.registerAliases(aliases, { languageName });
 
+/** What highlight.js takes for HTML is the list of tokens as JSON. */
 class TokenList implements Emitter {
   readonly tokens: Token[] = [];
-  readonly #scopes: (string | null)[] = [];
+  readonly #scopes: string[] = [];
 
   addText(text: string): void {
-    if (text !== "") this.tokens.push({ text, kind: this.#scopes.findLast((scope) => scope !== null) ?? null });
+    if (text !== "") this.tokens.push({ text, kind: this.#scopes.at(-1) ?? null });
   }
 
   startScope(scope: string): void {
@@ -59,15 +60,14 @@ class TokenList implements Emitter {
   finalize(): void {}
 
   toHTML(): string {
-    return "";
+    return JSON.stringify(this.tokens);
   }
 }
 
-hljs.configure({ __emitter: TokenList } as unknown as Partial<HLJSOptions>);
+hljs.configure({ __emitter: TokenList });
 
 /** Null: the language is not known. The texts of the tokens are the code. */
 export function highlight(code: string, language: string): readonly Token[] | null {
   if (!hljs.getLanguage(language)) return null;
-  const result = hljs.highlight(code, { language, ignoreIllegals: true });
-  return (result._emitter as unknown as TokenList).tokens;
+  return JSON.parse(hljs.highlight(code, { language, ignoreIllegals: true }).value) as Token[];
 }

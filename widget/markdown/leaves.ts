@@ -11,7 +11,8 @@ const maxTextLength = 2000;
 export interface Leaf {
   /** What the reading of the next line depends on; null: no line can go on with it. */
   readonly open: OpenLeaf | null;
-  add(piece: string): void;
+  /** `isIndented`: the line's beginning, by so much that outside of a paragraph it were code. */
+  add(piece: string, isIndented?: boolean): void;
   endLine(): void;
   close(): void;
 }

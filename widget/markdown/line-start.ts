@@ -34,7 +34,7 @@ export type Opening =
 
 export type Content =
   /** Text of the open leaf; a lazy line of a paragraph too. */
-  | { readonly kind: "more"; readonly text: string }
+  | { readonly kind: "more"; readonly text: string; readonly isIndented?: true }
   | { readonly kind: "paragraph"; readonly text: string }
   | { readonly kind: "indented"; readonly text: string }
   | { readonly kind: "blank" }
@@ -85,7 +85,10 @@ export function readLineStart(
     if (at === text.length) return isWhole ? { matched, opened, content: { kind: "blank" } } : "wait";
     const isLazy = isFirst && leaf?.kind === "paragraph";
     if (indent >= 4) {
-      if (isLazy) return { matched: containers.length, opened, content: { kind: "more", text: text.slice(at) } };
+      if (isLazy) {
+        const content = { kind: "more", text: text.slice(at), isIndented: true } as const;
+        return { matched: containers.length, opened, content };
+      }
       skip(cursor, 4);
       return { matched, opened, content: { kind: "indented", text: restOf(cursor) } };
     }

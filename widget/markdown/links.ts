@@ -18,7 +18,7 @@ export function safeImage(address: string, origins: readonly string[]): string |
 /** Browsers drop some control characters, and then read another scheme. Relative addresses say nothing here: they are none. */
 function parsed(address: string): URL | null {
   try {
-    return new URL(address.replaceAll(/[\u0000-\u0020\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060\ufeff]/g, ""));
+    return new URL(address.replaceAll(/[\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060\ufeff]/g, ""));
   } catch {
     return null;
   }

@@ -46,10 +46,11 @@ export function createParagraph<N>(
     return drawn.area;
   }
 
-  function add(piece: string): void {
+  function add(piece: string, isIndented = false): void {
     const text = isNewLine && beginning !== "" ? `\n${piece}` : piece;
     if (isNewLine) startLine(beginning === null ? area().tail.length + 1 : 0);
     isNewLine = false;
+    if (isIndented) barAt = maxBeforeBar;
     if (barAt < 0 && piece.includes("|")) barAt = lineLength + piece.indexOf("|");
     lineLength += piece.length;
     if (beginning === null) area().add(text);

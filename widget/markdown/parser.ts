@@ -91,7 +91,7 @@ export function createParser<N>(sink: Sink<N>, root: N): Parser {
         // An empty line behind an indented block of code is part of it only if more of it comes.
         isAfterBlank = leaf!.open?.kind === "indented" && content.text.trim() === "";
         isInLeaf = true;
-        return leaf!.add(content.text);
+        return leaf!.add(content.text, content.isIndented);
       case "fence-end":
         return closeLeaf();
       case "underline":

@@ -47,7 +47,7 @@ function blocksOf(children: readonly (Element | string)[], isTight: boolean): No
   let loose: (Element | string)[] = [];
   const flush = () => {
     const text = trimmed(inlinesOf(loose));
-    if (text.length > 0) blocks.push(isTight ? ["p", ...text.map(withoutIndent)] : ["html", text.join("")]);
+    if (text.length > 0) blocks.push([isTight ? "p" : "html", ...text.map(withoutIndent)]);
     loose = [];
   };
   for (const child of children) {

@@ -18,9 +18,7 @@ function textAsParagraphs(children: readonly Normal[], list: TreeElement): Norma
   if (list.shape.kind === "list" && list.shape.isLoose && list.children.some(hasParagraph)) return [...children];
   return joinedTexts(
     "p",
-    children.map((child) =>
-      nameOf(child) === "html" ? ["p", (child[1] as string).replaceAll(/\n[ \t]+/g, "\n")] : child,
-    ),
+    children.map((child) => (nameOf(child) === "html" ? ["p", child[1]!] : child)),
   );
 }
 
@@ -57,7 +55,14 @@ function normal(node: TreeNode): Normal[] {
     case "rule":
       return [["hr"]];
     case "html":
-      return [["html", linesOf(node).trim()]];
+      return [
+        [
+          "html",
+          linesOf(node)
+            .trim()
+            .replaceAll(/\n[ \t]+/g, "\n"),
+        ],
+      ];
     case "code":
       return [["pre", { language: shape.language }, linesOf(node)]];
     case "list": {
@@ -104,7 +109,7 @@ function normal(node: TreeNode): Normal[] {
 }
 
 function linesOf(block: TreeElement): string {
-  return block.children.map((line) => `${isText(line) ? line.text : blocks(line).join("")}\n`).join("");
+  return block.children.map((line) => `${isText(line) ? line.text : blocks(line).map(String).join("")}\n`).join("");
 }
 
 function hasParagraph(item: TreeNode): boolean {
