@@ -31,47 +31,19 @@ export interface BaseTexts {
   retry: string;
   edit: string;
   cancel: string;
-  older: string;
   latest: string;
   latest_count: string;
   not_sent: string;
-  resend: string;
   discard: string;
   image: string;
   attachment: string;
   other_block: string;
   interrupted: string;
-  starting: string;
   working: string;
-  queued_next: string;
-  queued: string;
-  stopped: string;
-  stopped_by: string;
-  failed: string;
-  retrying: string;
-  limited: string;
-  limit_near: string;
-  resets_at: string;
   thinking: string;
   thought: string;
   new_session: string;
   sessions: string;
-  unreachable: string;
-  busy: string;
-  too_many_requests: string;
-  rate_limited: string;
-  queue_full: string;
-  no_capacity: string;
-  payload_too_large: string;
-  unsupported_media_type: string;
-  not_logged_in: string;
-  overloaded: string;
-  api_error: string;
-  turn_timeout: string;
-  silence_timeout: string;
-  gateway_restarted: string;
-  problem: string;
-  dismiss: string;
   waiting: string;
 }
 
@@ -128,6 +100,34 @@ export interface ToolTexts {
 
 /** What can be done with an answer, images, the menu, the list of conversations; and what is said to screen readers alone. */
 export interface MoreTexts {
+  older: string;
+  dismiss: string;
+  problem: string;
+  gateway_restarted: string;
+  silence_timeout: string;
+  turn_timeout: string;
+  api_error: string;
+  overloaded: string;
+  not_logged_in: string;
+  unsupported_media_type: string;
+  payload_too_large: string;
+  no_capacity: string;
+  queue_full: string;
+  rate_limited: string;
+  too_many_requests: string;
+  busy: string;
+  unreachable: string;
+  resets_at: string;
+  limit_near: string;
+  limited: string;
+  retrying: string;
+  failed: string;
+  stopped_by: string;
+  stopped: string;
+  queued: string;
+  queued_next: string;
+  starting: string;
+  resend: string;
   copy_answer: string;
   good: string;
   bad: string;
@@ -183,46 +183,18 @@ export const english: BaseTexts = {
   retry: "Try again",
   edit: "Edit",
   cancel: "Cancel",
-  older: "Show older messages",
   latest: "Jump to latest",
   latest_count: "Jump to latest ({count})",
   not_sent: "Not sent",
-  resend: "Send again",
   discard: "Discard",
   image: "Image",
   attachment: "Attachment",
   other_block: "Something this chat cannot show",
   interrupted: "Interrupted",
-  starting: "Starting …",
   working: "Working …",
-  queued_next: "Waiting in line: next",
-  queued: "Waiting in line: {position}",
-  stopped: "Stopped",
-  stopped_by: "Stopped by {who}",
-  failed: "This did not work",
-  retrying: "The model does not answer; trying again ({attempt} of {max})",
-  limited: "Limit reached",
-  limit_near: "Limit almost reached",
-  resets_at: "resets at {time}",
   thinking: "Thinking …",
   thought: "Thoughts",
   new_session: "New conversation",
   sessions: "Conversations",
-  unreachable: "The service cannot be reached",
-  busy: "An answer is under way already",
-  too_many_requests: "Too much at once. Wait a moment, then try again",
-  rate_limited: "Limit reached",
-  queue_full: "Too many are waiting. Try again later",
-  no_capacity: "The service is at its limits. Try again later",
-  payload_too_large: "This is too large",
-  unsupported_media_type: "Files of this kind cannot be sent",
-  not_logged_in: "The service is not signed in to its model",
-  overloaded: "The model is overloaded",
-  api_error: "The model does not answer",
-  turn_timeout: "This took too long",
-  silence_timeout: "Nothing was heard for too long",
-  gateway_restarted: "The service was restarted",
-  problem: "Something went wrong",
-  dismiss: "Dismiss",
   waiting: "Waiting for you",
 };

@@ -8,6 +8,11 @@ import { build, defineConfig, type Plugin } from "vite";
 const here = import.meta.dirname;
 const dist = join(here, "dist");
 
+const entry = join(here, "embed.ts");
+
+/** The modules that a page loads at once. Left alone, what they share with later chunks would become files of its own. */
+const atOnce = new Set<string>();
+
 export default defineConfig({
   root: here,
   logLevel: "warn",
@@ -16,7 +21,7 @@ export default defineConfig({
     emptyOutDir: true,
     target: "es2022",
     // As a library: for an application Vite puts in a helper that writes links into the page's head.
-    lib: { entry: join(here, "embed.ts"), formats: ["es"] },
+    lib: { entry, formats: ["es"] },
     cssMinify: "lightningcss",
     rolldownOptions: {
       preserveEntrySignatures: "allow-extension",
@@ -24,23 +29,30 @@ export default defineConfig({
         // Of a library Vite leaves the white space.
         minify: true,
         comments: false,
-        codeSplitting: {
-          groups: [
-            {
-              name: "main",
-              test: (id: string) =>
-                !/\/view\/(tools|more|text)\/|\/markdown\/|texts-de|highlight\.js|copy\.ts/.test(id),
-            },
-          ],
-        },
+        codeSplitting: { groups: [{ name: "main", test: (id: string) => atOnce.has(id) }] },
         entryFileNames: "[name]-[hash].mjs",
         chunkFileNames: "[name]-[hash].mjs",
         hashCharacters: "hex",
       },
     },
   },
-  plugins: [besideTheModule()],
+  plugins: [findAtOnce(), besideTheModule()],
 });
+
+function findAtOnce(): Plugin {
+  return {
+    name: "sluice-at-once",
+    apply: "build",
+    buildEnd() {
+      const add = (id: string) => {
+        if (atOnce.has(id)) return;
+        atOnce.add(id);
+        for (const imported of this.getModuleInfo(id)?.importedIds ?? []) add(imported);
+      };
+      add(entry);
+    },
+  };
+}
 
 /** What stands beside the hashed module: built when its name is known. */
 function besideTheModule(): Plugin {

@@ -1,4 +1,5 @@
 // What is fetched when it is first needed: each group of views, with its style, in a chunk of its own.
+import type { Problem as ChatProblem } from "../chat.ts";
 import type { TextBlock, ToolBlock } from "../transcript.ts";
 import { lazy, once } from "./lazy.tsx";
 
@@ -21,6 +22,26 @@ export const Edit = lazy<EditProps>(async () => (await more()).Edit);
 export const TurnActions = lazy<TurnActionsProps>(async () => (await more()).TurnActions);
 export const AddImage = lazy<object>(async () => (await more()).AddImage);
 export const DraftImages = lazy<object>(async () => (await more()).DraftImages);
+
+export const PromptActions = lazy<PromptActionsProps>(async () => (await more()).PromptActions);
+export const TurnState = lazy<TurnStateProps>(async () => (await more()).TurnState);
+export const Older = lazy<{ readonly scroller: { readonly current: HTMLElement | null } }>(
+  async () => (await more()).Older,
+);
+export const Problem = lazy<{ readonly problem: ChatProblem }>(async () => (await more()).Problem);
+export const NotSent = lazy<{ readonly id: string; readonly problem: ChatProblem }>(async () => (await more()).NotSent);
+
+export interface PromptActionsProps {
+  /** RFC 3339. */
+  readonly at: string;
+  readonly text: string;
+  readonly onEdit: () => void;
+}
+
+export interface TurnStateProps {
+  readonly turn: string;
+  readonly hasAnswer: boolean;
+}
 
 export interface EditProps {
   readonly turn: string;

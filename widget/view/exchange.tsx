@@ -1,11 +1,8 @@
 // One turn as a person sees it: what was asked, and what answered it. Each half is a place that the arrow keys go to.
 import { useState } from "preact/hooks";
 import { Blocks } from "./blocks.tsx";
-import { CopyButton, IconButton } from "./buttons.tsx";
-import { icons } from "./icon.tsx";
-import { Edit, TurnActions } from "./chunks.ts";
+import { Edit, PromptActions, TurnActions, TurnState } from "./chunks.ts";
 import { useScene, useWords } from "./scene.ts";
-import { TurnState } from "./turn-state.tsx";
 import type { Message } from "../transcript.ts";
 
 export function Exchange({ turn }: { readonly turn: string }) {
@@ -40,11 +37,7 @@ function Prompt({ id, turn }: { readonly id: string; readonly turn: string }) {
           <div class="bubble" part="bubble" dir="auto">
             <PromptBlocks message={message} turn={turn} />
           </div>
-          <div class="actions">
-            <time dateTime={message.at}>{say.time(message.at)}</time>
-            <CopyButton label={say("copy")} text={() => text} />
-            <IconButton icon={icons.edit} label={say("edit")} onClick={() => setEdited(true)} />
-          </div>
+          <PromptActions at={message.at} text={text} onEdit={() => setEdited(true)} />
         </>
       )}
     </article>
@@ -72,10 +65,16 @@ function Answer({ turn, answers }: { readonly turn: string; readonly answers: re
       {answers.map((id) => (
         <AnswerMessage key={id} id={id} turn={turn} />
       ))}
-      <TurnState turn={turn} hasAnswer={answers.length > 0} />
+      <TurnState turn={turn} hasAnswer={answers.length > 0} fallback={<Dots turn={turn} />} />
       <TurnActions turn={turn} answers={answers} />
     </article>
   );
+}
+
+/** Until the words are there. */
+function Dots({ turn }: { readonly turn: string }) {
+  const isRunning = useScene().parts.turn(turn).value?.state === "running";
+  return isRunning ? <span class="dots" /> : null;
 }
 
 function AnswerMessage({ id, turn }: { readonly id: string; readonly turn: string }) {

@@ -1,5 +1,6 @@
 // The conversation: what scrolls, who is followed, and the keys that go from message to message. It is no live region: see the announcer.
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import { Older } from "./chunks.ts";
 import { Exchange } from "./exchange.tsx";
 import { createFollow, type Follow } from "./follow.ts";
 import { Icon, icons } from "./icon.tsx";
@@ -52,59 +53,22 @@ export function Log() {
   );
 }
 
-/** Fetches older messages when it comes into sight, and by a press; what is being read stays where it is. */
-function Older({ scroller }: { readonly scroller: { readonly current: HTMLElement | null } }) {
-  const { chat } = useScene();
-  const say = useWords();
-  const button = useRef<HTMLButtonElement>(null);
-  const isAsked = useRef(false);
-  const load = async () => {
-    if (isAsked.current) return;
-    isAsked.current = true;
-    const { scrollHeight, scrollTop } = scroller.current!;
-    try {
-      await chat.loadOlder();
-    } finally {
-      isAsked.current = false;
-    }
-    requestAnimationFrame(() =>
-      requestAnimationFrame(() => {
-        const element = scroller.current;
-        // Where the browser does not keep the place itself (Safari).
-        if (element && element.scrollTop === scrollTop) element.scrollTop += element.scrollHeight - scrollHeight;
-      }),
-    );
-  };
-  useEffect(() => {
-    const watcher = new IntersectionObserver(
-      (entries) => entries.some((entry) => entry.isIntersecting) && void load(),
-      {
-        root: scroller.current,
-        rootMargin: "400px 0px 0px",
-      },
-    );
-    watcher.observe(button.current!);
-    return () => watcher.disconnect();
-  }, []);
-  return (
-    <button type="button" class="link older" ref={button} onClick={() => void load()}>
-      {say("older")}
-    </button>
-  );
-}
-
 function Latest({ follow }: { readonly follow: Follow }) {
   const { parts } = useScene();
   const say = useWords();
-  const seen = useRef(0);
+  /** The newest turn that was there while the end was followed, and how many messages it had. */
+  const seen = useRef<{ readonly turn: string | undefined; readonly answers: number }>({ turn: undefined, answers: 0 });
   const isFollowing = follow.isFollowing.value;
   const turns = parts.turns.value;
   const newest = turns.at(-1);
-  const last = newest === undefined ? undefined : parts.exchange(newest).value;
-  const count = turns.length * 2 + (last?.answers.length ?? 0);
-  if (isFollowing) seen.current = count;
-  if (isFollowing) return null;
-  const fresh = Math.max(0, count - seen.current);
+  const answers = newest === undefined ? 0 : (parts.exchange(newest).value?.answers.length ?? 0);
+  if (isFollowing) {
+    seen.current = { turn: newest, answers };
+    return null;
+  }
+  const known = seen.current;
+  const fresh =
+    known.turn === newest ? answers - known.answers : 2 * (turns.length - 1 - turns.indexOf(known.turn ?? ""));
   return (
     <button type="button" class="latest" part="latest" onClick={follow.toEnd}>
       <Icon path={icons.down} />

@@ -2,10 +2,8 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Composer, imagesOf } from "./composer.tsx";
 import { Header } from "./header.tsx";
-import { Icon, icons } from "./icon.tsx";
-import { IconButton } from "./buttons.tsx";
 import { Log } from "./log.tsx";
-import { more, SessionList, text, tools } from "./chunks.ts";
+import { more, Problem, SessionList, text, tools } from "./chunks.ts";
 import { useScene, useWords } from "./scene.ts";
 
 export function Panel({ isClosable, isOpen }: { readonly isClosable: boolean; readonly isOpen: boolean }) {
@@ -50,29 +48,11 @@ export function Panel({ isClosable, isOpen }: { readonly isClosable: boolean; re
         <Log />
         {overlay.value === "sessions" && <SessionList fallback={<p class="notice">{say("loading")}</p>} />}
       </div>
-      <Problem />
+      {chat.problem.value && <Problem problem={chat.problem.value} fallback={chat.problem.value.detail} />}
       <Composer />
       <slot name="footer" />
       {isOver && <div class="drop">{say("drop_images")}</div>}
     </section>
-  );
-}
-
-/** The newest thing that went wrong, until it is dismissed. */
-function Problem() {
-  const { chat } = useScene();
-  const say = useWords();
-  const problem = chat.problem.value;
-  if (!problem) return null;
-  return (
-    <div class="failure problem" part="failure">
-      <p>
-        <Icon path={icons.warning} />
-        {say.code(problem.code) ?? say("problem")}
-        {problem.detail !== "" && <span class="muted">{problem.detail}</span>}
-      </p>
-      <IconButton icon={icons.close} label={say("dismiss")} onClick={() => (chat.problem.value = null)} />
-    </div>
   );
 }
 

@@ -1,6 +1,6 @@
 // What was sent, and is not in the conversation yet; and what could not be sent.
 import type { PendingPrompt } from "../chat.ts";
-import { Icon, icons } from "./icon.tsx";
+import { NotSent } from "./chunks.ts";
 import { useScene, useWords } from "./scene.ts";
 
 export function PendingPrompts() {
@@ -15,7 +15,6 @@ export function PendingPrompts() {
 }
 
 function Pending({ prompt }: { readonly prompt: PendingPrompt }) {
-  const { chat } = useScene();
   const say = useWords();
   const { id, text, images, problem } = prompt;
   return (
@@ -26,22 +25,7 @@ function Pending({ prompt }: { readonly prompt: PendingPrompt }) {
         ))}
         {text}
       </div>
-      {problem && (
-        <div class="failure" part="failure">
-          <p>
-            <Icon path={icons.warning} />
-            <strong>{say("not_sent")}</strong>: {say.code(problem.code) ?? problem.detail}
-          </p>
-          <div class="row">
-            <button type="button" class="button" onClick={() => void chat.resend(id)}>
-              {say("resend")}
-            </button>
-            <button type="button" class="button" onClick={() => chat.dropPending(id)}>
-              {say("discard")}
-            </button>
-          </div>
-        </div>
-      )}
+      {problem && <NotSent id={id} problem={problem} fallback={<p>{say("not_sent")}</p>} />}
     </article>
   );
 }

@@ -13,3 +13,7 @@ export { Edit } from "./edit.tsx";
 export { MenuItems } from "./menu-items.tsx";
 export { SessionList } from "./session-list.tsx";
 export { TurnActions } from "./turn-actions.tsx";
+export { Older } from "./older.tsx";
+export { NotSent, Problem } from "./problems.tsx";
+export { PromptActions } from "./prompt-actions.tsx";
+export { TurnState } from "./turn-state.tsx";

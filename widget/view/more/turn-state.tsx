@@ -1,12 +1,8 @@
 // How a turn stands, in words.
-import type { Turn } from "../transcript.ts";
-import { Icon, icons } from "./icon.tsx";
-import { useScene, useWords } from "./scene.ts";
-
-interface TurnStateProps {
-  readonly turn: string;
-  readonly hasAnswer: boolean;
-}
+import type { Turn } from "../../transcript.ts";
+import type { TurnStateProps } from "../chunks.ts";
+import { Icon, icons } from "../icon.tsx";
+import { useScene, useWords } from "../scene.ts";
 
 export function TurnState({ turn: id, hasAnswer }: TurnStateProps) {
   const turn = useScene().parts.turn(id).value;
