@@ -11,7 +11,7 @@ const base = new URL(script.src.replace(/widget(\.js|\/[^/]*)([?#].*)?$/, ""));
 function place(): void {
   const chat = document.createElement("sluice-chat");
   if (script.nonce) chat.setAttribute("nonce", script.nonce);
-  for (const { name, value } of [...script.attributes])
+  for (const { name, value } of script.attributes)
     if (name.startsWith("data-") && name !== "data-target") chat.setAttribute(name.slice(5), value);
   const { target } = script.dataset;
   const parent = target === undefined ? document.body : document.querySelector(target);

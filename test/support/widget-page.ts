@@ -1,6 +1,6 @@
 // The built widget in a real Chromium, in front of the real gateway and CLI: on the gateway's own page, or on pages of another site.
 import { execFileSync } from "node:child_process";
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } from "playwright-core";
@@ -127,14 +127,14 @@ function openSite(server: Server, { origin, gateway }: { origin: string; gateway
         headers: { "content-type": "application/json" },
         body: JSON.stringify({ user, origins: [origin] }),
       });
-      return (await reply.json()) as unknown;
+      return reply.json();
     },
     serve(path, body, headers = {}) {
       pages.set(path, { body: `<!doctype html><meta charset="utf-8"><title>A page</title>${body}`, headers });
       return origin + path;
     },
   };
-  server.on("request", async (request, response) => {
+  const answer = async (request: IncomingMessage, response: ServerResponse) => {
     const path = request.url ?? "/";
     asked.push(path);
     if (path === "/sluice-token") {
@@ -145,7 +145,8 @@ function openSite(server: Server, { origin, gateway }: { origin: string; gateway
     const page = pages.get(path);
     if (!page) return void response.writeHead(404).end();
     response.writeHead(200, { "content-type": "text/html; charset=utf-8", ...page.headers }).end(page.body);
-  });
+  };
+  server.on("request", (request, response) => void answer(request, response).catch(() => response.destroy()));
   return site;
 }
 

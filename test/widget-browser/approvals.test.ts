@@ -61,6 +61,7 @@ test("an approval is there after a reload, and says when it was decided elsewher
   });
   await widget.getByText("Denied by demo · elsewhere: From afar").waitFor();
   await settled();
+  expect(await widget.locator(".approval").count()).toBe(0);
 });
 
 test("a question of the model is answered with its choices", async () => {
@@ -90,4 +91,5 @@ test("an edit shows what it changes; the list of tasks shows progress; a subagen
   await ask("use a subagent");
   await widget.locator(".tool", { hasText: "Count the files" }).locator(".tool-head").first().click();
   await widget.locator(".tool-inner .tool.done").waitFor();
+  expect(await widget.locator(".tasks").count()).toBe(1);
 });

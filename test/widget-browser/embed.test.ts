@@ -2,7 +2,6 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type {} from "../../widget/page.ts";
 import { openWidgetScene, type WidgetScene } from "../support/widget-page.ts";
 
 // The widget on pages of another site, by the snippets of the README, under a strict policy, and as a page's code sees it.
@@ -127,6 +126,7 @@ describe("the element", () => {
     </script><script src="${scene.gateway.address}/widget.js" data-target="#none"></script>`;
     const { widget } = await scene.open({ url: scene.site.serve("/early", early) });
     await widget.getByText("Early").waitFor();
+    expect(await widget.locator(".panel").getAttribute("role")).toBe("region");
   });
 
   test("goes on with its stream when it is moved, and leaves nothing when it is destroyed", async () => {

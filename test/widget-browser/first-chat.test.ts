@@ -72,4 +72,5 @@ test("a suggestion is sent with a press; a new conversation begins empty, and th
   await widget.getByRole("button", { name: "Conversations" }).click();
   await widget.locator(".session", { hasText: "Show me a table" }).click();
   await widget.locator(".answer table").waitFor();
+  expect(await widget.locator(".answer").count()).toBe(1);
 });

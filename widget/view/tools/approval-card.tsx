@@ -9,7 +9,7 @@ import { changesOf, describeTool } from "./tool-words.ts";
 import { minutes } from "../words.ts";
 
 /** Tools that a person answers each time anew. */
-const personal = ["AskUserQuestion", "ExitPlanMode"];
+const personal = new Set(["AskUserQuestion", "ExitPlanMode"]);
 
 export function ApprovalCard({ approval, isWaiting }: { readonly approval: Approval; readonly isWaiting: boolean }) {
   const say = useWords();
@@ -70,7 +70,7 @@ function Answer({ approval }: { readonly approval: Approval }) {
       <button type="button" class="button primary" disabled={isSent} onClick={() => answer({ decision: "allow" })}>
         {say("allow")}
       </button>
-      {!personal.includes(approval.tool) && (
+      {!personal.has(approval.tool) && (
         <button
           type="button"
           class="button"

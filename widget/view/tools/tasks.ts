@@ -10,10 +10,10 @@ export interface Task {
   readonly state: "pending" | "in_progress" | "completed";
 }
 
-const taskTools = ["TodoWrite", "TaskCreate", "TaskUpdate", "TaskGet", "TaskList"];
+const taskTools = new Set(["TodoWrite", "TaskCreate", "TaskUpdate", "TaskGet", "TaskList"]);
 
 export function isTaskTool(tool: string): boolean {
-  return taskTools.includes(tool);
+  return taskTools.has(tool);
 }
 
 /** The list behind these calls, in their order. A call that failed has changed nothing. */
