@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { SluiceChatElement } from "../../widget/page.ts";
 import { openWidgetScene, type WidgetScene } from "../support/widget-page.ts";
 
 // The widget on pages of another site, by the snippets of the README, under a strict policy, and as a page's code sees it.
@@ -95,7 +96,7 @@ describe("the element", () => {
     await widget.getByRole("heading", { name: "Helpdesk" }).waitFor();
     expect(await widget.locator(".suggestion").allInnerTexts()).toEqual(["One", "Two"]);
     await page.evaluate(() => {
-      const chat = document.querySelector("sluice-chat")!;
+      const chat: SluiceChatElement = document.querySelector("sluice-chat")!;
       chat.setAttribute("title", "Support");
       chat.setAttribute("placeholder", "Here");
       Object.assign(chat, {
@@ -141,7 +142,7 @@ describe("the element", () => {
     expect((await answer()).split(" ")).toHaveLength(200);
     expect(streams).toEqual([]);
     const left = await page.evaluate(() => {
-      const chat = document.querySelector("sluice-chat")!;
+      const chat: SluiceChatElement = document.querySelector("sluice-chat")!;
       chat.destroy();
       return [document.querySelectorAll("sluice-chat").length, chat.shadowRoot!.childElementCount];
     });
@@ -155,7 +156,7 @@ describe("the element", () => {
     await widget.locator(".greeting").waitFor();
     await hear("sluice:turn", "sluice:answer", "sluice:tool", "sluice:approval", "sluice:session", "sluice:error");
     await page.evaluate(() => {
-      const chat = document.querySelector("sluice-chat")!;
+      const chat: SluiceChatElement = document.querySelector("sluice-chat")!;
       chat.setDraft('demo:tool Bash {"command":"touch told"}');
       return chat.send();
     });
@@ -172,7 +173,7 @@ describe("the element", () => {
       new Set(["sluice:session", "sluice:turn", "sluice:tool", "sluice:approval", "sluice:answer"]),
     );
     const file = await page.evaluate(async () => {
-      const chat = document.querySelector("sluice-chat")!;
+      const chat: SluiceChatElement = document.querySelector("sluice-chat")!;
       const text = await (await chat.exportTranscript("md")).text();
       chat.newSession();
       chat.focusComposer();
