@@ -48,6 +48,7 @@ export const german: Texts = {
   resend: "Erneut senden",
   discard: "Verwerfen",
   image: "Bild",
+  task: "Aufgabe",
   attachment: "Anhang",
   other_block: "Etwas, das dieser Chat nicht zeigen kann",
   interrupted: "Unterbrochen",

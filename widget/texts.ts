@@ -36,6 +36,7 @@ export interface BaseTexts {
   not_sent: string;
   discard: string;
   image: string;
+  task: string;
   attachment: string;
   other_block: string;
   interrupted: string;
@@ -188,6 +189,7 @@ export const english: BaseTexts = {
   not_sent: "Not sent",
   discard: "Discard",
   image: "Image",
+  task: "Task",
   attachment: "Attachment",
   other_block: "Something this chat cannot show",
   interrupted: "Interrupted",

@@ -19,7 +19,7 @@ export function MarkdownText({ block, part }: { readonly block: TextBlock; reado
     const say = words.peek();
     const view = createMarkdown(target.current!, {
       imageOrigins: [location.origin, options.peek().gateway ?? ""].filter(Boolean).map((url) => new URL(url).origin),
-      texts: { copy: say("copy"), copied: say("copied"), image: say("image") },
+      texts: { copy: say("copy"), copied: say("copied"), image: say("image"), task: say("task") },
       highlight,
     });
     drawn.current = { view, length: 0, isEnded: false };

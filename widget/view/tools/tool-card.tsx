@@ -91,7 +91,7 @@ function ToolDetails({ block, isAsked }: { readonly block: ToolBlock; readonly i
         <Diff changes={changes} />
       ) : (
         <>
-          <h4>{say("input")}</h4>
+          <p class="label">{say("input")}</p>
           <pre dir="auto">{exact ?? json(block)}</pre>
         </>
       )}

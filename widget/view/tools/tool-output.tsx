@@ -19,7 +19,7 @@ export function ToolOutput({ result }: { readonly result: NonNullable<ToolBlock[
   const save = async (hash: string) => download(await chat.attachmentUrl(hash), "output.txt");
   return (
     <>
-      <h4>{say("output")}</h4>
+      <p class="label">{say("output")}</p>
       {isEmpty && <p class="muted">{say("no_output")}</p>}
       {text !== "" && <pre dir="auto">{withoutColours(shown)}</pre>}
       {images.map((hash) => (
