@@ -1,6 +1,5 @@
 // Puts a gateway together and takes it apart again: config → data folder → store → log → pool → turns → app → listener, and back [S3].
 import type { Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { createAdaptorServer } from "@hono/node-server";
 import type { Logger } from "pino";
@@ -8,6 +7,8 @@ import { createPool } from "./agents/pool.ts";
 import { originOf } from "./agents/session-origin.ts";
 import { createSnapshots } from "./agents/snapshots.ts";
 import { createRegistry } from "./agents/registry.ts";
+import { addStored } from "./agents/settings.ts";
+import { createSupervisors } from "./agents/supervisors.ts";
 import { createApp } from "./app.ts";
 import { credentialOf } from "./claude/credential.ts";
 import { startDriver } from "./claude/driver.ts";
@@ -16,21 +17,24 @@ import { sweep } from "./claude/run-folder.ts";
 import type { Config } from "./config.ts";
 import { openDataFolder } from "./data-folder.ts";
 import { visitorKey } from "./http/auth/authenticate.ts";
+import { mcpPath } from "./http/auth/identity.ts";
 import { createKeyRing, nobodysHash, type ServiceKey } from "./http/auth/key-ring.ts";
 import { createSigner } from "./http/auth/signed.ts";
 import { createSignInLinks } from "./http/sign-in.ts";
 import { fixedKeys } from "./keys.ts";
+import { listen, localAddress, ownAddress, ownHost } from "./listen.ts";
 import { createEventLog } from "./log/event-log.ts";
 import { gatewayCaller, type Caller } from "./protocol/callers.ts";
 import { browserScopes, ordinaryScopes } from "./protocol/scopes.ts";
 import type { AgentConfig } from "./protocol/agents.ts";
-import { SetupError } from "./protocol/errors.ts";
 import type { Limits } from "./protocol/limits.ts";
 import type { Store } from "./store/port.ts";
 import { openSqliteStore } from "./store/sqlite.ts";
+import { createAgents } from "./turns/agents.ts";
 import { createTurnIds } from "./turns/turn-id.ts";
 import { createSessions } from "./turns/sessions.ts";
 import { createTurns, type Turns } from "./turns/turns.ts";
+import { checkWorkspaces } from "./workspaces.ts";
 
 export interface Gateway {
   /** `http://host:port` */
@@ -51,6 +55,7 @@ export interface GatewayOptions {
 
 /** Starts a gateway; resolves when it listens. Throws a `SetupError`, and has then left nothing open. */
 export async function startGateway(config: Config, { logger, version, openCaller }: GatewayOptions): Promise<Gateway> {
+  checkWorkspaces(config.agents);
   const data = openDataFolder(config.dataFolder);
   // What is open when a start fails half-way is closed again, the newest first.
   const opened = new AsyncDisposableStack();
@@ -68,31 +73,43 @@ export async function startGateway(config: Config, { logger, version, openCaller
       onFailure: (session, error) => logger.warn({ session, err: error }, "no snapshot"),
     });
     const registry = createRegistry(config.agents);
+    addStored(registry, await store.agents(gatewayCaller), config, (agent, why) =>
+      logger.warn({ agent, why }, "an agent that was made by API is left out"),
+    );
+    const credential = (agent: AgentConfig) => credentialOf(agent, config.environment);
     const newTurnId = createTurnIds();
     let turns: Turns;
+    let address = "";
     let isShuttingDown = false;
+    const supervisors = createSupervisors(() => `${ownAddress(config.host, address)}${mcpPath}`);
     const pool = createPool({
       limits: config.limits,
-      agents: config.agents,
-      start: async (agent, session, isAnew) =>
-        startDriver({
-          origin: isAnew ? { kind: "new" } : await originOf(session, { store, places }),
-          binary: cli.path,
-          agent,
-          session,
-          workspace: agent.workspace ?? data.workspace,
-          runFolder: data.run,
-          environment: config.environment,
-          deadlines: { endMs: config.limits.process_end_s * 1000 },
-          onEvents: (events) => turns.onEvents(session, events),
-          decide: (question, signal) => turns.approvals.ask(agent, session, question, signal),
-          newTurnId,
-        }),
+      registry,
+      freeMemory: () => process.availableMemory(),
+      start: async (agent, session, isAnew) => {
+        const origin = isAnew ? { kind: "new" as const } : await originOf(session, { store, places });
+        return supervisors.start(agent, session, (supervision) =>
+          startDriver({
+            origin,
+            binary: cli.path,
+            agent,
+            session,
+            workspace: agent.workspace ?? data.workspace,
+            runFolder: data.run,
+            environment: config.environment,
+            supervision,
+            deadlines: { endMs: config.limits.process_end_s * 1000 },
+            onEvents: (events) => turns.onEvents(session, events),
+            decide: (question, signal) => turns.approvals.ask(agent, session, question, signal),
+            newTurnId,
+          }),
+        );
+      },
     });
     opened.defer(() => pool.close());
     const onBug = (error: unknown, id: string) => logger.error({ err: error, id }, "bug");
     turns = createTurns({
-      credentialOf: (agent) => credentialOf(agent, config.environment),
+      credentialOf: credential,
       onAnswer: snapshots.take,
       store,
       log,
@@ -113,9 +130,12 @@ export async function startGateway(config: Config, { logger, version, openCaller
     const signer = createSigner(join(data.path, "signing.json"), keys);
     const links = createSignInLinks();
     const sessions = createSessions({ store, log, turns, pool, registry, places, newTurnId });
+    const agents = createAgents({ store, log, registry, turns, pool, bounds: config, credentialOf: credential });
     const app = createApp({
-      sessions,
       ...config,
+      sessions,
+      agents,
+      registry,
       store,
       log,
       turns,
@@ -123,7 +143,9 @@ export async function startGateway(config: Config, { logger, version, openCaller
       keys,
       signer,
       links,
+      supervisors,
       openCaller,
+      allowedHosts: [...config.allowedHosts, ...ownHost(config.host)],
       allowedOrigins: [...config.allowedOrigins, ...config.agents.flatMap((agent) => agent.public?.origins ?? [])],
       notReady: () => {
         if (isShuttingDown) return "The gateway is shutting down.";
@@ -136,14 +158,14 @@ export async function startGateway(config: Config, { logger, version, openCaller
       fetch: app.fetch,
       serverOptions: { maxHeaderSize: config.limits.header_bytes, ...requestTimeouts(config.limits) },
     }) as Server;
-    const keeping = keepYoung(config.limits.transcript_age_days, store, logger);
+    const keeping = keepTidy(config.limits.transcript_age_days, store, logger);
     opened.defer(() => {
       clearInterval(keyTimer);
       clearInterval(keeping);
       server.close();
     });
-    const address = await listen(server, config);
-    data.announce(address);
+    address = await listen(server, config);
+    data.announce(localAddress(address));
     await turns.recover();
     pool.fill();
     logger.info({ address, claude: cli.version, agents: registry.agents.map(({ name }) => name) }, "listening");
@@ -151,6 +173,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
     let closing: Promise<void> | undefined;
     const close = async (graceMs: number) => {
       isShuttingDown = true;
+      logger.info({ running: turns.runningCount, waiting: turns.queueLength, graceMs }, "shutting down");
       clearInterval(keeping);
       clearInterval(keyTimer);
       await turns.drain(graceMs);
@@ -167,7 +190,9 @@ export async function startGateway(config: Config, { logger, version, openCaller
     };
     return {
       address,
-      signInUrl: openCaller ? undefined : `${config.publicUrl ?? address}${links.make(fixedKeys(config)[0]!)}`,
+      signInUrl: openCaller
+        ? undefined
+        : `${config.publicUrl ?? localAddress(address)}${links.make(fixedKeys(config)[0]!)}`,
       claudeVersion: cli.version,
       close: (graceMs = config.limits.shutdown_grace_s * 1000) => (closing ??= close(graceMs)),
     };
@@ -199,35 +224,15 @@ function openKey({ key }: Caller): ServiceKey {
 
 const hourMs = 60 * 60 * 1000;
 
-/** Removes events that are older than they may get, now and every hour. */
-function keepYoung(days: number | undefined, store: Store, logger: Logger): NodeJS.Timeout | undefined {
-  if (days === undefined) return undefined;
-  const sweepEvents = () =>
-    store.removeOldEvents(gatewayCaller, Date.now() - days * 24 * hourMs).then(
-      (removed) => removed > 0 && logger.info({ removed }, "removed old events"),
-      (error: unknown) => logger.error({ err: error }, "old events could not be removed"),
-    );
-  void sweepEvents();
-  return setInterval(() => void sweepEvents(), hourMs).unref();
-}
-
-function listen(server: Server, { host, port }: Config): Promise<string> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EADDRINUSE" && error.code !== "EACCES" && error.code !== "EADDRNOTAVAIL")
-        return reject(error);
-      const why = error.code === "EADDRINUSE" ? "is in use" : "cannot be listened on";
-      reject(
-        new SetupError(
-          "port_taken",
-          `${host}:${port} ${why}.`,
-          "Set SLUICE_PORT to another port (0 takes a free one), or end what uses it.",
-        ),
-      );
-    });
-    server.listen(port, host, () => {
-      const { address, family, port: taken } = server.address() as AddressInfo;
-      resolve(`http://${family === "IPv6" ? `[${address}]` : address}:${taken}`);
-    });
-  });
+/** Removes what has been kept for its time, and events that are older than they may get: now and every hour. */
+function keepTidy(days: number | undefined, store: Store, logger: Logger): NodeJS.Timeout {
+  const sweepStore = async () => {
+    await store.dropExpired(Date.now());
+    if (days === undefined) return;
+    const removed = await store.removeOldEvents(gatewayCaller, Date.now() - days * 24 * hourMs);
+    if (removed > 0) logger.info({ removed }, "removed old events");
+  };
+  const tidy = () => void sweepStore().catch((error: unknown) => logger.error({ err: error }, "old rows stay for now"));
+  tidy();
+  return setInterval(tidy, hourMs).unref();
 }

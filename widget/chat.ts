@@ -175,6 +175,7 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
   const attachments = createAttachments({ api, browser, onChange: () => prompts.refresh(), onProblem: tell });
   const prompts = createPrompts({
     api,
+    browser,
     agent,
     attachments,
     ready: started.promise,
@@ -220,15 +221,17 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
   function begin(): void {
     if (isDestroyed) return;
     hasStarted = true;
-    const remembered = wanted === undefined ? readStored(browser, api.storageKey("session")) : null;
+    const remembered = wanted === undefined ? readStored(browser.storage, api.storageKey("session")) : null;
     const first = remembered ?? wanted;
     if (first === undefined || first === "new") {
       beginAnew();
+      prompts.restore();
       return started.resolve();
     }
     // What was sent meanwhile goes there, if it is there.
     place.session = first;
     draft.show(first);
+    prompts.restore();
     void follow(first, { isRemembered: remembered !== null }).loaded.then(started.resolve);
   }
 
@@ -239,7 +242,7 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
       transcript.value = null;
       session.value = id;
     });
-    writeStored(browser, api.storageKey("session"), id);
+    writeStored(browser.storage, api.storageKey("session"), id);
     onEvent?.({ type: "session", session: id });
   }
 
@@ -334,6 +337,7 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
       retry.stop();
       browser.window.removeEventListener("online", prompts.resendLost);
       live?.close();
+      prompts.destroy();
       stopNoting();
       draft.destroy();
       attachments.destroy();

@@ -5,13 +5,16 @@ import type { Driver } from "../claude/driver.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { Limits } from "../protocol/limits.ts";
+import type { Registry } from "./registry.ts";
 
 export interface PoolOptions {
   readonly limits: Limits;
-  readonly agents: readonly AgentConfig[];
+  readonly registry: Pick<Registry, "agents" | "onChange">;
   /** Starts a process for a session of an agent; `isAnew`: though what the CLI knew of the session is lost. */
   readonly start: (agent: AgentConfig, session: string, isAnew: boolean) => Promise<Driver>;
   readonly now?: () => number;
+  /** Of this machine, in bytes. Default: without end. */
+  readonly freeMemory?: () => number;
 }
 
 export interface Pool {
@@ -31,8 +34,19 @@ export interface Pool {
   fill(): void;
   /** Live processes, those that are just ending included. */
   readonly size: number;
+  /** Those of one agent. */
+  processesOf(agent: string): ProcessCounts;
   /** Ends all, and takes no more. */
   close(): Promise<void>;
+}
+
+export interface ProcessCounts {
+  /** All that live, those that are just ending included. */
+  readonly live: number;
+  readonly busy: number;
+  readonly idle: number;
+  /** Up, and waiting for sessions that are still to come. */
+  readonly spare: number;
 }
 
 type State = "spare" | "busy" | "idle" | "ending";
@@ -52,13 +66,18 @@ interface Member {
 /** A new spare waits so long: the process that was just taken needs the machine for its first turn. */
 const refillMs = 1000;
 
-export function createPool({ limits, agents, start, now = Date.now }: PoolOptions): Pool {
+export function createPool(options: PoolOptions): Pool {
+  const { limits, registry, start, now = Date.now, freeMemory = () => Infinity } = options;
   const members = new Map<string, Member>();
   let isClosed = false;
   let refill: NodeJS.Timeout | undefined;
   /** Resolves at the next release: one that waits for room looks again. */
   let released = Promise.withResolvers<void>();
-  const idleTimer = setInterval(endLongIdle, Math.min(limits.process_idle_s * 250, 5000)).unref();
+  const idleTimer = setInterval(lookAround, Math.min(limits.process_idle_s * 250, 5000)).unref();
+  registry.onChange(() => {
+    endLongIdle();
+    fill();
+  });
 
   async function acquire(agent: AgentConfig, session: string, { isAnew } = { isAnew: false }): Promise<Driver> {
     // Looks again after every wait: another call for the same session may have started its process meanwhile, and there may be only one.
@@ -69,6 +88,8 @@ export function createPool({ limits, agents, start, now = Date.now }: PoolOption
         if (hasRoomFor(agent)) return add(agent, session, "busy", isAnew).driver;
         await makeRoom(agent);
       } else if (member.state === "ending") await member.gone;
+      // It was started for the agent as it was before. One that brings it up just now has it still, but not for long.
+      else if (member.agent !== agent && isStale(member)) await (member.holds > 0 ? released.promise : end(member));
       else {
         member.state = "busy";
         member.holds += 1;
@@ -102,6 +123,11 @@ export function createPool({ limits, agents, start, now = Date.now }: PoolOption
     await member.gone;
   }
 
+  /** Its agent was changed or removed: it ends its turn, and takes no other. */
+  function isStale(member: Member): boolean {
+    return !registry.agents.includes(member.agent);
+  }
+
   /** Waits until one more process of this agent fits under both caps. */
   async function makeRoom(agent: AgentConfig): Promise<void> {
     for (;;) {
@@ -116,20 +142,42 @@ export function createPool({ limits, agents, start, now = Date.now }: PoolOption
     }
   }
 
+  function lookAround(): void {
+    endLongIdle();
+    // One at a time: what it gives back shows only when it is gone.
+    const leaving = isShortOfMemory() ? longestIdle([...members.values()]) : undefined;
+    if (leaving) void endIfIdle(leaving);
+  }
+
+  /** [T6] New work is refused then, for want of what idle processes hold. */
+  function isShortOfMemory(): boolean {
+    return freeMemory() < limits.min_free_memory_mb * 1024 * 1024;
+  }
+
   function endLongIdle(): void {
     const before = now() - limits.process_idle_s * 1000;
-    for (const member of members.values())
-      if (member.state === "idle" && member.idleSince <= before) void endIfIdle(member);
+    for (const member of members.values()) {
+      const isLongIdle = member.state === "idle" && member.idleSince <= before;
+      if (isLongIdle || (member.state !== "busy" && isStale(member))) void endIfIdle(member);
+    }
   }
 
   /** A turn that the CLI began by itself is not cut off by idleness. */
   async function endIfIdle(member: Member): Promise<void> {
-    const driver = await member.driver;
-    if (!driver.isBusy && member.state === "idle") await end(member);
+    // One that could not be started is gone already.
+    const driver = await member.driver.catch(() => undefined);
+    if (driver && !driver.isBusy && (member.state === "idle" || member.state === "spare")) await end(member);
+  }
+
+  /** Its budget is spent, its agent another one now, or it did not do as it was told: it would only keep a place. */
+  async function endIfUseless(member: Member): Promise<void> {
+    const driver = await member.driver.catch(() => undefined);
+    if (driver?.isUsable === false || isStale(member)) await endIfIdle(member);
   }
 
   function fill(): void {
-    for (const agent of agents) {
+    if (isShortOfMemory()) return;
+    for (const agent of registry.agents) {
       const count = [...members.values()].filter((member) => member.agent === agent && member.state === "spare").length;
       for (let missing = agent.spares - count; missing > 0 && !isClosed && hasRoomFor(agent); missing--)
         add(agent, randomUUID(), "spare");
@@ -150,6 +198,7 @@ export function createPool({ limits, agents, start, now = Date.now }: PoolOption
       member.idleSince = now();
       released.resolve();
       released = Promise.withResolvers();
+      void endIfUseless(member);
     },
     find: async (session) => members.get(session)?.driver.catch(() => undefined),
     async end(session) {
@@ -169,6 +218,11 @@ export function createPool({ limits, agents, start, now = Date.now }: PoolOption
     fill,
     get size() {
       return members.size;
+    },
+    processesOf(agent) {
+      const states = [...members.values()].filter((one) => one.agent.name === agent).map(({ state }) => state);
+      const count = (state: State) => states.filter((one) => one === state).length;
+      return { live: states.length, busy: count("busy"), idle: count("idle"), spare: count("spare") };
     },
     async close() {
       isClosed = true;

@@ -2,13 +2,13 @@
 import { randomBytes } from "node:crypto";
 import type { Context, Hono } from "hono";
 import { html } from "hono/html";
-import type { AgentConfig } from "../protocol/agents.ts";
+import type { Registry } from "../agents/registry.ts";
 import type { Identity } from "./auth/identity.ts";
 import type { Env } from "./env.ts";
 import { absoluteUrl, type RouteDeps } from "./routes.ts";
 
 export interface HomeDeps extends RouteDeps {
-  readonly agents: readonly AgentConfig[];
+  readonly registry: Pick<Registry, "agents">;
   /** Who is at the page; undefined: nobody who is signed in. */
   readonly personAt: (c: Context<Env>) => Promise<Identity | undefined>;
 }
@@ -25,7 +25,9 @@ export function mountHome(app: Hono<Env>, deps: HomeDeps): void {
   app.get("/icon.svg", (c) => c.body(icon, 200, { "Content-Type": "image/svg+xml", "Cache-Control": "max-age=86400" }));
   app.get("/", async (c) => {
     const person = await deps.personAt(c);
-    const agents = deps.agents.map(({ name }) => name).filter((name) => person?.caller.agents?.includes(name) ?? true);
+    const agents = deps.registry.agents
+      .map(({ name }) => name)
+      .filter((name) => person?.caller.agents?.includes(name) ?? true);
     const asked = c.req.query("agent");
     const agent = agents.find((name) => name === asked) ?? agents.find((name) => name === "default") ?? agents[0];
     return page(c, {

@@ -27,6 +27,7 @@ export type SetupFault =
   | "database_damaged"
   | "database_newer"
   | "port_taken"
+  | "address_not_available"
   | "not_running"
   | "config_invalid";
 

@@ -36,6 +36,10 @@ export const limits = z.strictObject({
   queue: count.default(1000),
   /** Turns of one caller that wait. */
   queue_per_caller: count.default(200),
+  /** How many turns may stand above one another, each given its work by the one above it. */
+  supervise_depth: z.int().positive().max(5).default(3),
+  /** Turns that one turn has given work to and that have not ended. */
+  supervise_turns: count.default(16),
   body_bytes: bytes.default(32 * megabyte),
   prompt_bytes: bytes.default(2 * megabyte),
   /** One image or document of a prompt. */

@@ -1,5 +1,6 @@
 // Which turn is next, and how many stand before each [T1, T6]. Pure state: turns that wait in the order of their coming, and those that
-// run. One running turn a session, caps overall and per agent.
+// run. One running turn a session, caps overall and per agent. A turn that waits for another one has no share in the caps on running
+// turns, but it has its process; so that those that it waits for find one too, see `leavesProcesses`.
 
 export interface Waiting {
   readonly turn: string;
@@ -7,12 +8,18 @@ export interface Waiting {
   readonly agent: string;
   /** Whose turn it is, for the share of one caller. */
   readonly caller: string;
+  /** How many turns may come to wait below it, one for the other; 0 where its agent supervises none. */
+  readonly levels?: number;
 }
 
 export interface Caps {
+  /** Turns that run, those that wait for another one not among them. */
   readonly running: number;
-  /** By agent; no entry means no cap of its own. */
-  readonly runningOfAgent: ReadonlyMap<string, number>;
+  /** Turns that have begun: each has a process. */
+  readonly processes: number;
+  /** An agent's own, as they are now; Infinity for none. */
+  readonly runningOfAgent: (agent: string) => number;
+  readonly processesOfAgent: (agent: string) => number;
 }
 
 export interface Queue {
@@ -26,8 +33,17 @@ export interface Queue {
   start(isReady: (turn: string) => boolean): Waiting | undefined;
   /** A running turn has ended. */
   finish(turn: string): void;
-  /** The turn of the session that runs. */
+  /** A running turn waits for another one: its place is free for others. */
+  suspend(turn: string): void;
+  /** It waits no more: calls back once it has a place again, before any turn that has not begun gets one; or has ended, or waits anew. */
+  resume(turn: string, onRunning: () => void): void;
+  /** What must end before this turn can begin: turns of its session. */
+  ahead(turn: string): Waiting[];
+  /** Those that wait in their order. */
+  ofAgent(agent: string): { readonly running: Waiting[]; readonly waiting: Waiting[] };
+  /** The turn of the session that has begun. */
   running(session: string): Waiting | undefined;
+  /** Turns that have begun, those that wait for another one among them. */
   readonly runningCount: number;
   /** Where each stands: 1 is next. Within its session while there is room to run, else among all that wait. */
   positions(): Map<string, number>;
@@ -35,12 +51,55 @@ export interface Queue {
 
 export function createQueue(caps: Caps): Queue {
   let waiting: Waiting[] = [];
+  /** By session, all that have begun. */
   const running = new Map<string, Waiting>();
+  const suspended = new Set<string>();
+  /** Of those that are suspended, in order: who wants a place again. */
+  const returning = new Map<string, () => void>();
 
-  function hasRoom(agent: string): boolean {
-    if (running.size >= caps.running) return false;
-    const cap = caps.runningOfAgent.get(agent);
-    return cap === undefined || countOf(running.values(), (entry) => entry.agent === agent) < cap;
+  function hasRoom(entry: Waiting): boolean {
+    return hasPlace(entry) && hasProcess(entry) && leavesProcesses(entry);
+  }
+
+  function hasPlace({ agent }: Waiting): boolean {
+    const active = [...running.values()].filter(({ turn }) => !suspended.has(turn));
+    const ofAgent = countOf(active, (entry) => entry.agent === agent);
+    return active.length < caps.running && ofAgent < caps.runningOfAgent(agent);
+  }
+
+  function hasProcess({ agent }: Waiting): boolean {
+    const ofAgent = countOf(running.values(), (entry) => entry.agent === agent);
+    return ofAgent < caps.processesOfAgent(agent);
+  }
+
+  /**
+   * For every number of levels, as many processes stay free of turns that have so many below them, or more. So nothing waits for ever:
+   * turns that wait, wait in the end for one with fewer levels than all of them, and that one finds a process, or one that is taken by a
+   * turn that waits for nobody.
+   */
+  function leavesProcesses({ levels = 0 }: Waiting): boolean {
+    for (let level = 0; level <= levels; level++) {
+      const above = countOf(running.values(), (entry) => (entry.levels ?? 0) >= level);
+      if (above + level >= caps.processes) return false;
+    }
+    return true;
+  }
+
+  function letReturn(): void {
+    for (const [turn, onRunning] of returning) {
+      const entry = [...running.values()].find((one) => one.turn === turn);
+      if (entry && !hasPlace(entry)) continue;
+      returning.delete(turn);
+      suspended.delete(turn);
+      onRunning();
+    }
+  }
+
+  /** It need not have its place back: who waits for that goes on. */
+  function stopReturning(turn: string): void {
+    const onRunning = returning.get(turn);
+    returning.delete(turn);
+    onRunning?.();
   }
 
   return {
@@ -59,11 +118,12 @@ export function createQueue(caps: Caps): Queue {
       return waiting.length < before;
     },
     start(isReady) {
+      letReturn();
       const seen = new Set(running.keys());
       const next = waiting.find((entry) => {
         const isFirstOfSession = !seen.has(entry.session);
         seen.add(entry.session);
-        return isFirstOfSession && isReady(entry.turn) && hasRoom(entry.agent);
+        return isFirstOfSession && isReady(entry.turn) && hasRoom(entry);
       });
       if (!next) return undefined;
       waiting = waiting.filter((entry) => entry !== next);
@@ -72,6 +132,31 @@ export function createQueue(caps: Caps): Queue {
     },
     finish(turn) {
       for (const [session, entry] of running) if (entry.turn === turn) running.delete(session);
+      suspended.delete(turn);
+      stopReturning(turn);
+      letReturn();
+    },
+    suspend(turn) {
+      if (countOf(running.values(), (entry) => entry.turn === turn) === 0) return;
+      suspended.add(turn);
+      stopReturning(turn);
+      letReturn();
+    },
+    resume(turn, onRunning) {
+      if (!suspended.has(turn)) return onRunning();
+      returning.set(turn, onRunning);
+      letReturn();
+    },
+    ahead(turn) {
+      const at = waiting.findIndex((entry) => entry.turn === turn);
+      if (at < 0) return [];
+      const { session } = waiting[at]!;
+      const current = running.get(session);
+      return [...(current ? [current] : []), ...waiting.slice(0, at).filter((entry) => entry.session === session)];
+    },
+    ofAgent(agent) {
+      const isIts = (entry: Waiting) => entry.agent === agent;
+      return { running: [...running.values()].filter(isIts), waiting: waiting.filter(isIts) };
     },
     running: (session) => running.get(session),
     get runningCount() {
@@ -83,7 +168,7 @@ export function createQueue(caps: Caps): Queue {
         waiting.map((entry, index) => {
           const inSession = (ofSession.get(entry.session) ?? 0) + 1;
           ofSession.set(entry.session, inSession);
-          return [entry.turn, hasRoom(entry.agent) ? inSession : index + 1];
+          return [entry.turn, hasRoom(entry) ? inSession : index + 1];
         }),
       );
     },

@@ -9,10 +9,11 @@ import { createSigner } from "../../gateway/http/auth/signed.ts";
 import type { Env } from "../../gateway/http/env.ts";
 import { createSignInLinks } from "../../gateway/http/sign-in.ts";
 import { ordinaryScopes, scopes } from "../../gateway/protocol/scopes.ts";
+import { createSupervisors } from "../../gateway/agents/supervisors.ts";
+import { createAgents } from "../../gateway/turns/agents.ts";
 import { createSessions } from "../../gateway/turns/sessions.ts";
 import { createTurnIds } from "../../gateway/turns/turn-id.ts";
 import { openTurns, type TurnsOptions, type TurnsScene } from "./open-turns.ts";
-import { readAgent } from "./real-cli.ts";
 
 /** Keys by the name of their caller. */
 export const secrets = {
@@ -54,7 +55,13 @@ export async function openApp(options: TurnsOptions & { app?: Partial<AppDeps> }
     keys,
     signer: createSigner(join(folder, "signing.json"), keys),
     links: createSignInLinks(),
-    agents: options.agents ?? [readAgent()],
+    supervisors: createSupervisors(() => ""),
+    agents: createAgents({
+      ...scene,
+      bounds: { workspaceRoots: [], permissionCeiling: "default" },
+      credentialOf: ({ billing }) => billing,
+    }),
+    registry: scene.registry,
     allowedHosts: ["chat.example"],
     allowedOrigins: ["https://intranet.example"],
     notReady: () => (scene.log.isHealthy ? undefined : "The gateway cannot store anything at the moment."),

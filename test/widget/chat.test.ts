@@ -270,6 +270,52 @@ describe("prompts that do not arrive", () => {
     expect(opened.chat.pending.peek()).toEqual([]);
   });
 
+  test("[T3] a second one does not begin another conversation while the first one's fate is not known", async () => {
+    const opened = openChat();
+    await isIdle(opened);
+    let requests = 0;
+    scene.intercept = (request) => {
+      if (!request.url.endsWith("/api/turns") || requests++ > 0) return undefined;
+      return Promise.resolve(scene.app.app.fetch(request)).then(() => Promise.reject(new TypeError("reset")));
+    };
+    await Promise.all([opened.chat.send("one"), opened.chat.send("two")]);
+    expect(opened.chat.pending.peek()).toMatchObject([
+      { text: "one", problem: { code: "unreachable" } },
+      { text: "two", problem: { code: "unreachable" } },
+    ]);
+    await opened.chat.resend(opened.chat.pending.peek()[1]!.id);
+    await shows(opened, ["one", "two"]);
+    const { turns } = await scene.app.json<{ turns: unknown[] }>("/api/turns", { key: mainKey });
+    expect(turns).toHaveLength(2);
+  });
+
+  test.each(["before it reaches the gateway", "before its answer comes back"])(
+    "[T3] one whose page is reloaded %s is there after that, and made once",
+    async (when) => {
+      const opened = openChat();
+      await isIdle(opened);
+      scene.intercept = (request) => {
+        if (!request.url.endsWith("/api/turns")) return undefined;
+        if (when.includes("answer")) void scene.app.app.fetch(request);
+        return new Promise<Response>(() => {});
+      };
+      void opened.chat.send("one");
+      await until("the request", () => posts(/turns$/).length === 1);
+      void opened.chat.send("two");
+      opened.close();
+      scene.intercept = () => undefined;
+      const again = openChat({ tab: opened.tab });
+      await shows(again, ["one", "two"]);
+      expect(again.chat.pending.peek()).toEqual([]);
+      const { turns } = await scene.app.json<{ turns: unknown[] }>("/api/turns", { key: mainKey });
+      expect(turns).toHaveLength(2);
+      again.close();
+      const later = openChat({ tab: opened.tab });
+      await isLive(later);
+      expect(posts(/turns$/).length).toBe(3);
+    },
+  );
+
   test("one that is refused says why, and can be dropped", async () => {
     const opened = openChat({ agent: "nobody" });
     await opened.chat.send("hello?");

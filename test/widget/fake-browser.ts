@@ -1,7 +1,7 @@
 // A browser without a window: its clock, locks, channels, storage and EventSources, for as many tabs as a test likes. The network is real
 // as far as there is one: requests go to the gateway's own app, in this process.
 import { createParser } from "eventsource-parser";
-import type { Browser, EventSourceLike, Timer } from "../../widget/browser.ts";
+import type { Browser, EventSourceLike, Stored, Timer } from "../../widget/browser.ts";
 
 export interface SeenRequest {
   readonly method: string;
@@ -155,6 +155,7 @@ function createTab(
 ): Tab {
   const window = countingTarget();
   const document = countingTarget();
+  const ofTab = new Map<string, string>();
   let isHidden = false;
   let seed = 7;
 
@@ -168,14 +169,14 @@ function createTab(
     const request = new Request(target, { ...rest, headers });
     const body = typeof init.body === "string" ? (JSON.parse(init.body) as unknown) : init.body;
     profile.requests.push({ method: request.method, path: target.pathname + target.search, headers, body });
+    if (signal?.aborted) throw signal.reason;
     if (!profile.isOnline) throw new TypeError("Failed to fetch");
-    const reply = inFlight(Promise.resolve(profile.intercept(request) ?? answer(request)));
-    if (!signal) return reply;
-    if (signal.aborted) throw signal.reason;
-    return Promise.race([
-      reply,
-      new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error))),
-    ]);
+    const reply = Promise.resolve(profile.intercept(request) ?? answer(request));
+    if (!signal) return inFlight(reply);
+    const aborted = new Promise<never>((_, reject) =>
+      signal.addEventListener("abort", () => reject(signal.reason as Error)),
+    );
+    return inFlight(Promise.race([reply, aborted]));
   }
 
   const tab: Tab = {
@@ -194,11 +195,8 @@ function createTab(
         requestLock(profile, tab, ...args)) as LockManager["request"],
     },
     openChannel: (name, onMessage) => openChannel(profile, { tab, name, onMessage }),
-    storage: () => ({
-      getItem: (key) => profile.storage.get(key) ?? null,
-      setItem: (key, value) => void profile.storage.set(key, value),
-      removeItem: (key) => void profile.storage.delete(key),
-    }),
+    storage: () => storedIn(profile.storage),
+    tabStorage: () => storedIn(ofTab),
     origin,
     isOnline: () => profile.isOnline,
     isHidden: () => isHidden,
@@ -231,6 +229,14 @@ function createTab(
     listeners: () => window.count() + document.count(),
   };
   return tab;
+}
+
+function storedIn(map: Map<string, string>): Stored {
+  return {
+    getItem: (key) => map.get(key) ?? null,
+    setItem: (key, value) => void map.set(key, value),
+    removeItem: (key) => void map.delete(key),
+  };
 }
 
 function countingTarget(): { target: EventTarget; count: () => number } {

@@ -1,8 +1,10 @@
 // [T6] The rates of keys, users and addresses, over the whole app; over a socket where an address or an open stream is the subject.
+import { createHash } from "node:crypto";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { gatewayCaller } from "../../../gateway/protocol/callers.ts";
 import { visitorRate } from "../../../gateway/protocol/limits.ts";
 import { readAgent } from "../../support/real-cli.ts";
 import { until } from "../../support/wait.ts";
@@ -129,6 +131,46 @@ describe("[T6] turns a minute", () => {
     expect(await asked("2001:db8:0:1::1")).toBe(202);
     expect(await asked()).toBe(202);
     expect(await asked("unknown")).toBe(429);
+  });
+});
+
+describe("[T6] what costs room or a process beside turns", () => {
+  test("attachments are counted before they are kept, and take nothing from turns", async () => {
+    const app = await open({ user: { turns_per_minute: 3 } });
+    const ann = await tokenOf(app, "ann");
+    let sent = 0;
+    const send = (text = String(sent++)) =>
+      app.request("/api/attachments", {
+        method: "POST",
+        key: ann,
+        body: new TextEncoder().encode(`%PDF-${text}`),
+        headers: { "content-type": "application/pdf" },
+      });
+    expect(await statuses(5, () => send())).toEqual([201, 201, 201, 429, 429]);
+    const refused = await send("refused");
+    expect(refused.headers.get("ratelimit")).toMatch(/^"uploads-user";r=0;t=\d+$/);
+    expect(await refused.json()).toMatchObject({ detail: "Too many uploads a minute of this user. Try again later." });
+    const hash = createHash("sha256").update("%PDF-refused").digest("hex");
+    expect(await app.store.attachmentHead(gatewayCaller, hash)).toBeUndefined();
+    expect((await app.request("/api/turns", { key: ann, json: turn })).status).toBe(202);
+  });
+
+  test("sessions that are made, branched and warmed up share a count, and start no process beyond it", async () => {
+    const app = await open({ user: { turns_per_minute: 3 } });
+    const ann = await tokenOf(app, "ann");
+    const { session } = await app.json("/api/sessions", { key: ann, json: { agent: "default" } });
+    const post = (path: string, json: object = {}) => app.request(`/api/sessions${path}`, { key: ann, json });
+    expect((await post(`/${session}/fork`)).status).toBe(201);
+    expect((await post(`/${session}/warm`)).status).toBe(200);
+    const { size } = app.drivers;
+    for (const path of ["", `/${session}/fork`, `/${session}/warm`])
+      expect((await post(path, path === "" ? { agent: "default" } : {})).status).toBe(429);
+    // Of the key that speaks for her they are hers, too.
+    expect((await app.request("/api/sessions", { key: mainKey, json: { agent: "default", user: "ann" } })).status).toBe(
+      429,
+    );
+    const { sessions } = await app.json<{ sessions: unknown[] }>("/api/sessions", { key: ann });
+    expect([sessions.length, app.drivers.size]).toEqual([2, size]);
   });
 });
 

@@ -1,12 +1,20 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { createQueue, type Waiting } from "../../../gateway/turns/queue.ts";
+import { createQueue, type Caps, type Waiting } from "../../../gateway/turns/queue.ts";
 import { hasEnded, mayBecome, stateChange } from "../../../gateway/turns/machine.ts";
 import { turnStates } from "../../../gateway/protocol/codes.ts";
 import { cases } from "../../support/property.ts";
 
 const entry = (turn: string, session = turn, agent = "x"): Waiting => ({ turn, session, agent, caller: "me" });
 const always = () => true;
+const queueWith = (caps: Partial<Caps> = {}) =>
+  createQueue({
+    running: Infinity,
+    processes: Infinity,
+    runningOfAgent: () => Infinity,
+    processesOfAgent: () => Infinity,
+    ...caps,
+  });
 
 const act = fc.oneof(
   fc.record({ do: fc.constant("add" as const), session: fc.nat(4), isFirst: fc.boolean() }),
@@ -23,7 +31,7 @@ describe("the queue", () => {
         fc.integer({ min: 1, max: 4 }),
         fc.integer({ min: 1, max: 3 }),
         (acts, all, ofX) => {
-          const queue = createQueue({ running: all, runningOfAgent: new Map([["x", ofX]]) });
+          const queue = queueWith({ running: all, runningOfAgent: (agent) => (agent === "x" ? ofX : Infinity) });
           let waiting: Waiting[] = [];
           let running: Waiting[] = [];
           let made = 0;
@@ -78,7 +86,7 @@ describe("the queue", () => {
   });
 
   test("[T2] what is not stored yet does not start, and nothing of its session overtakes it", () => {
-    const queue = createQueue({ running: 5, runningOfAgent: new Map() });
+    const queue = queueWith({ running: 5 });
     queue.add(entry("a", "s"), "last");
     queue.add(entry("b", "s"), "last");
     queue.add(entry("c", "other"), "last");
@@ -88,7 +96,7 @@ describe("the queue", () => {
   });
 
   test("[T6] position 1 is next: behind its session's running turn, or first of all that wait where there is no room", () => {
-    const queue = createQueue({ running: 1, runningOfAgent: new Map() });
+    const queue = queueWith({ running: 1 });
     for (const [turn, session] of [
       ["a", "s"],
       ["b", "s"],
@@ -98,7 +106,7 @@ describe("the queue", () => {
       queue.add(entry(turn, session), "last");
     queue.start(always);
     expect(Object.fromEntries(queue.positions())).toEqual({ b: 1, c: 2, d: 3 });
-    const wide = createQueue({ running: 9, runningOfAgent: new Map() });
+    const wide = queueWith({ running: 9 });
     for (const [turn, session] of [
       ["a", "s"],
       ["b", "s"],
@@ -111,13 +119,166 @@ describe("the queue", () => {
   });
 
   test("[T6] count tells how many of a caller or agent wait, running ones not among them", () => {
-    const queue = createQueue({ running: 1, runningOfAgent: new Map() });
+    const queue = queueWith({ running: 1 });
     for (const turn of ["a", "b", "c"]) queue.add(entry(turn), "last");
     queue.start(always);
     expect(queue.count(({ caller }) => caller === "me")).toBe(2);
     expect(queue.count(({ agent }) => agent === "y")).toBe(0);
   });
 });
+
+describe("turns that wait for others", () => {
+  test("[T6] a turn that waits gives its place away, and has one again before any that has not begun", () => {
+    const queue = queueWith({ running: 1 });
+    for (const turn of ["lead", "a", "b"]) queue.add(entry(turn), "last");
+    queue.start(always);
+    expect(queue.start(always)).toBeUndefined();
+    queue.suspend("lead");
+    expect(queue.start(always)?.turn).toBe("a");
+    const said: string[] = [];
+    queue.resume("lead", () => said.push("lead runs"));
+    expect(said).toEqual([]);
+    queue.finish("a");
+    expect(said).toEqual(["lead runs"]);
+    expect(queue.start(always)).toBeUndefined();
+    queue.finish("lead");
+    expect(queue.start(always)?.turn).toBe("b");
+  });
+
+  test("[T6] the same under the cap of its agent, which keeps no other agent's turn from beginning", () => {
+    const queue = queueWith({ runningOfAgent: (agent) => (agent === "lead" ? 1 : Infinity) });
+    queue.add(entry("one", "one", "lead"), "last");
+    queue.add(entry("two", "two", "lead"), "last");
+    queue.start(always);
+    queue.suspend("one");
+    expect(queue.start(always)?.turn).toBe("two");
+    const said: string[] = [];
+    queue.resume("one", () => said.push("one runs"));
+    queue.add(entry("other", "other", "coder"), "last");
+    expect(queue.start(always)?.turn).toBe("other");
+    expect(said).toEqual([]);
+    queue.suspend("two");
+    expect(said).toEqual(["one runs"]);
+  });
+
+  test("a turn that wants its place back and waits anew, or ends, keeps nobody waiting for that", () => {
+    const queue = queueWith({ running: 1 });
+    for (const turn of ["lead", "a"]) queue.add(entry(turn), "last");
+    queue.start(always);
+    queue.suspend("lead");
+    queue.start(always);
+    const said: string[] = [];
+    queue.resume("lead", () => said.push("first"));
+    queue.suspend("lead");
+    expect(said).toEqual(["first"]);
+    queue.resume("lead", () => said.push("second"));
+    queue.finish("lead");
+    expect(said).toEqual(["first", "second"]);
+    queue.resume("gone", () => said.push("at once"));
+    expect(said.at(-1)).toBe("at once");
+  });
+
+  test("[T1] its session's next turn waits for it all the same", () => {
+    const queue = queueWith();
+    queue.add(entry("lead", "s"), "last");
+    queue.add(entry("next", "s"), "last");
+    queue.start(always);
+    queue.suspend("lead");
+    expect(queue.start(always)).toBeUndefined();
+    expect(queue.ahead("next")).toEqual([entry("lead", "s")]);
+    expect(queue.runningCount).toBe(1);
+  });
+
+  test("[T6] ten that wait under a cap of ten leave a process for those that they wait for", () => {
+    const queue = queueWith({ running: 10, processes: 10 });
+    for (let i = 0; i < 10; i++) queue.add({ ...entry(`lead-${i}`), levels: 1 }, "last");
+    for (let next = queue.start(always); next; next = queue.start(always)) queue.suspend(next.turn);
+    expect(queue.runningCount).toBe(9);
+    queue.add(entry("coder"), "last");
+    expect(queue.positions().get("lead-9")).toBe(1);
+    expect(queue.start(always)?.turn).toBe("coder");
+    expect(queue.start(always)).toBeUndefined();
+  });
+
+  const tree = (depth: number): fc.Arbitrary<Tree> =>
+    fc.record({
+      agent: fc.constantFrom("x", "y"),
+      children: depth === 0 ? fc.constant([]) : fc.array(tree(depth - 1), { maxLength: 3 }),
+    });
+
+  test("[T6] whatever turns wait for one another, under any caps that have a process for every level, all end", () => {
+    fc.assert(
+      fc.property(
+        fc.array(tree(3), { minLength: 1, maxLength: 12 }),
+        fc.record({ running: fc.integer({ min: 1, max: 3 }), more: fc.nat(3), ofX: fc.integer({ min: 1, max: 2 }) }),
+        fc.array(fc.nat(20), { minLength: 1, maxLength: 40 }),
+        (trees, { running, more, ofX }, choices) => {
+          const processes = Math.max(...trees.map(levelsOf)) + 1 + more;
+          const ofAgent = (agent: string) => (agent.startsWith("x") ? ofX : Infinity);
+          const caps = { running, processes, runningOfAgent: ofAgent, processesOfAgent: ofAgent };
+          const course = followTrees(trees, caps, choices);
+          expect(course.unfinished).toBe(0);
+          expect(course.mostActive).toBeLessThanOrEqual(running);
+          expect(course.mostBegun).toBeLessThanOrEqual(processes);
+        },
+      ),
+      cases({ short: 2000, long: 50_000 }),
+    );
+  });
+});
+
+/** A turn and the turns that it waits for. */
+interface Tree {
+  readonly agent: string;
+  readonly children: readonly Tree[];
+}
+
+const levelsOf = ({ children }: Tree): number => (children.length === 0 ? 0 : 1 + Math.max(...children.map(levelsOf)));
+/** An agent stands on one level, as it does where no circle leads back to it. */
+const agentOf = (tree: Tree) => `${tree.agent}${levelsOf(tree)}`;
+
+/** Runs all trees to their end, in an order that the choices give: a turn sends for its children at once, waits, goes on, ends. */
+function followTrees(trees: readonly Tree[], caps: Caps, choices: readonly number[]) {
+  const queue = createQueue(caps);
+  const nodes = new Map<string, { tree: Tree; parent: string | undefined; open: number }>();
+  /** Turns that have a place and nothing to wait for: they may end at any time. */
+  const ready: string[] = [];
+  let [made, active, mostActive, mostBegun, choice] = [0, 0, 0, 0, 0];
+  const add = (tree: Tree, parent?: string) => {
+    const turn = `t${made++}`;
+    nodes.set(turn, { tree, parent, open: tree.children.length });
+    queue.add({ ...entry(turn, turn, agentOf(tree)), levels: levelsOf(tree) }, "last");
+  };
+  const startAll = () => {
+    for (let next = queue.start(always); next; next = queue.start(always)) {
+      mostBegun = Math.max(mostBegun, queue.runningCount);
+      mostActive = Math.max(mostActive, ++active);
+      const { children } = nodes.get(next.turn)!.tree;
+      if (children.length === 0) {
+        ready.push(next.turn);
+        continue;
+      }
+      for (const child of children) add(child, next.turn);
+      active -= 1;
+      queue.suspend(next.turn);
+    }
+  };
+  for (const one of trees) add(one);
+  for (startAll(); ready.length > 0; startAll()) {
+    const [turn] = ready.splice(choices[choice++ % choices.length]! % ready.length, 1);
+    const { parent } = nodes.get(turn!)!;
+    nodes.delete(turn!);
+    active -= 1;
+    queue.finish(turn!);
+    const above = parent === undefined ? undefined : nodes.get(parent)!;
+    if (!above || --above.open > 0) continue;
+    queue.resume(parent!, () => {
+      mostActive = Math.max(mostActive, ++active);
+      ready.push(parent!);
+    });
+  }
+  return { unfinished: nodes.size, mostActive, mostBegun };
+}
 
 describe("the states of a turn", () => {
   test("[T7] queued → running ⇄ waiting → completed, failed or cancelled, and nothing behind these", () => {

@@ -102,6 +102,27 @@ describe("signing in [A1]", () => {
     expect(own.status).toBe(202);
   });
 
+  test("[A2] is good on the gateway's own pages alone: an allowed page of another port has no use of the cookie", async () => {
+    const other = `http://${host}:81`;
+    const publicUrl = "https://chat.example";
+    await open({ allowedOrigins: [other], publicUrl });
+    const cookie = cookieOf(await send({ key: mainKey }))!;
+    const { session } = await app.json("/api/sessions", { key: mainKey, json: { agent: "default" } });
+    const ask = async (origin: string, path: string, method: string) =>
+      (await app.request(path, { method, headers: { cookie, origin } })).status;
+    for (const [path, method] of [
+      ["/api/sessions", "GET"],
+      ["/api/sign-in-links", "POST"],
+      [`/api/sessions/${session}/warm`, "POST"],
+      [`/api/sessions/${session}`, "DELETE"],
+    ] as const)
+      expect([path, await ask(other, path, method)]).toEqual([path, 401]);
+    // Behind a proxy that gives requests another Host it is the public address that a browser names.
+    expect(await ask(publicUrl, "/api/sessions", "GET")).toBe(200);
+    expect((await send({ key: mainKey }, { origin: publicUrl })).status).toBe(303);
+    expect(await ask(`http://${host}`, `/api/sessions/${session}`, "DELETE")).toBe(200);
+  });
+
   test("a form that is too large is 413", async () => {
     await open();
     const form = new URLSearchParams({ key: "k".repeat(20_000) }).toString();
