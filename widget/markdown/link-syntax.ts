@@ -76,7 +76,8 @@ function definitionIn(text: string, isWhole: boolean): Reading<Definition> {
   const label = readLabel(text, 0);
   if (label === null || label === "open") return label;
   if (label.end === text.length) return "open";
-  if (text[label.end] !== ":" || label.value.trim() === "") return null;
+  // `[^1]:` is a footnote, whose text must not be taken for an address.
+  if (text[label.end] !== ":" || /^\s*$|^\^/.test(label.value)) return null;
   const address = readAddress(text, afterSpace(text, label.end + 1));
   if (address === null || address === "open") return address;
   const definition = (title: string | null, end: number) => ({
