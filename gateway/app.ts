@@ -2,7 +2,11 @@
 import { randomUUID } from "node:crypto";
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
+import type { Registry } from "./agents/registry.ts";
+import type { Supervisors } from "./agents/supervisors.ts";
+import { mountAgents } from "./http/agents.ts";
 import { createAuth } from "./http/auth/authenticate.ts";
+import { mcpPath } from "./http/auth/identity.ts";
 import type { KeyRing } from "./http/auth/key-ring.ts";
 import { checkRoutes, checkScope } from "./http/auth/route-scopes.ts";
 import type { Signer } from "./http/auth/signed.ts";
@@ -13,8 +17,9 @@ import { mountDiagnostics } from "./http/diagnostics.ts";
 import type { Env } from "./http/env.ts";
 import { createGuard, type GuardOptions } from "./http/guard.ts";
 import { mountHealth } from "./http/health.ts";
+import { mountHome } from "./http/home.ts";
 import { problem, refusal } from "./http/problem.ts";
-import type { RouteDeps } from "./http/routes.ts";
+import { absoluteUrl, type RouteDeps } from "./http/routes.ts";
 import { createRates } from "./http/rates.ts";
 import { mountRatings } from "./http/ratings.ts";
 import { mountSessions } from "./http/sessions.ts";
@@ -23,7 +28,8 @@ import { mountTokens } from "./http/tokens.ts";
 import { mountTranscript } from "./http/transcript.ts";
 import { mountTurns } from "./http/turns.ts";
 import { mountUsage } from "./http/usage.ts";
-import type { AgentConfig } from "./protocol/agents.ts";
+import { mountWidget } from "./http/widget.ts";
+import type { Mcp } from "./mcp/server.ts";
 import type { Caller } from "./protocol/callers.ts";
 import { GatewayError } from "./protocol/errors.ts";
 
@@ -31,7 +37,8 @@ export interface AppDeps extends Omit<RouteDeps, "tickets" | "isGood" | "rates">
   readonly keys: KeyRing;
   readonly signer: Signer;
   readonly links: SignInLinks;
-  readonly agents: readonly AgentConfig[];
+  readonly supervisors: Pick<Supervisors, "find">;
+  readonly registry: Pick<Registry, "agents">;
   /** Lets every caller in as this one, without a key: only for the demo, on loopback. */
   readonly openCaller?: Caller | undefined;
   readonly now?: () => number;
@@ -58,28 +65,28 @@ export function createApp(options: AppDeps): Hono<Env> {
     deps.onRequest({ id: c.get("requestId"), method, path, status: c.res.status, ms: performance.now() - began });
   });
   app.use(createGuard(deps));
-  app.use(
-    "/api/*",
-    auth.middleware,
-    checkScope,
-    bodyLimit({
-      maxSize: deps.limits.body_bytes,
-      onError: () => {
-        throw new GatewayError("payload_too_large", `The body must be at most ${deps.limits.body_bytes} bytes.`);
-      },
-    }),
-  );
+  const limitBody = bodyLimit({
+    maxSize: deps.limits.body_bytes,
+    onError: () => {
+      throw new GatewayError("payload_too_large", `The body must be at most ${deps.limits.body_bytes} bytes.`);
+    },
+  });
+  for (const path of ["/api/*", mcpPath]) app.use(path, auth.middleware, checkScope, limitBody);
   mountHealth(app, deps);
   mountTurns(app, deps);
   mountSessions(app, deps);
   mountTranscript(app, deps);
   mountApprovals(app, deps);
+  mountAgents(app, deps);
   mountAttachments(app, deps);
   mountRatings(app, deps);
   mountDiagnostics(app, deps);
   mountUsage(app, deps);
   mountTokens(app, deps);
   mountSignIn(app, deps);
+  mountWidget(app);
+  mountHome(app, { ...deps, personAt: auth.personAt });
+  mountMcp(app, deps);
   checkRoutes(app);
   refuseOtherMethods(app);
   app.notFound((c) => problem(c, new GatewayError("not_found", "There is nothing at this address.")));
@@ -95,6 +102,23 @@ export function createApp(options: AppDeps): Hono<Env> {
     );
   });
   return app;
+}
+
+/** The agents as tools. What serves them is loaded with the first request. */
+function mountMcp(app: Hono<Env>, deps: RouteDeps & Pick<AppDeps, "onBug">): void {
+  let loading: Promise<Mcp> | undefined;
+  app.post(mcpPath, async (c) => {
+    loading ??= import("./mcp/server.ts").then(({ createMcp }) => createMcp(deps));
+    const mcp = await loading;
+    const { supervisor, scopes } = c.get("identity");
+    if (!supervisor) deps.rates.stream(c, c.get("caller"));
+    return mcp(c.req.raw, {
+      scopes,
+      caller: () => (supervisor ? deps.turns.callerOf(supervisor) : Promise.resolve(c.get("caller"))),
+      countTurn: (caller) => deps.rates.turn(c, caller),
+      addressOf: (path) => absoluteUrl(c, deps, path),
+    });
+  });
 }
 
 /** 405 on every address that some other method is served at. */

@@ -2,6 +2,7 @@
 // on where a cut connection left it.
 import { setTimeout as wait } from "node:timers/promises";
 import { z } from "zod";
+import { onEndSignal } from "./end-signal.ts";
 import type { TerminalEvent } from "./protocol/events.ts";
 
 export interface AskOptions {
@@ -22,7 +23,7 @@ export const howToLogIn =
   "Log in with `claude` (then /login), or set CLAUDE_CODE_OAUTH_TOKEN (from `claude setup-token`) or ANTHROPIC_API_KEY.\n" +
   'To try Sluice without any account: npm run demo -- ask "hello"';
 
-const accepted = z.looseObject({ turn: z.string(), session: z.string(), events_url: z.string() });
+const accepted = z.looseObject({ turn: z.string(), session: z.string() });
 const wireEvent = z.looseObject({ type: z.string(), seq: z.number().optional() });
 type WireEvent = z.infer<typeof wireEvent>;
 
@@ -48,14 +49,14 @@ export async function ask(options: AskOptions): Promise<number> {
     return 1;
   }
   const turn = accepted.parse(await reply.json());
-  const stop = () =>
-    void fetch(`${address}/api/turns/${turn.turn}/cancel`, { method: "POST", headers }).catch(() => {});
-  process.once("SIGINT", stop).once("SIGTERM", stop);
+  const url = `${address}/api/turns/${turn.turn}`;
+  const forget = onEndSignal(() => void fetch(`${url}/cancel`, { method: "POST", headers }).catch(() => {}));
   const note = (what: string) => options.timing && printAside(`[${(performance.now() - began).toFixed(0)} ms] ${what}`);
   note("accepted");
   const show = createPrinter(options.print, printAside, note);
   try {
-    for await (const event of follow(turn.events_url, headers)) {
+    // Not `events_url`, which is the way of others: a public address, maybe through a proxy.
+    for await (const event of follow(`${url}/events`, headers)) {
       show(event);
       const code = exitCode(event as unknown as TerminalEvent, turn.session, printAside);
       if (code !== undefined) return code;
@@ -63,7 +64,7 @@ export async function ask(options: AskOptions): Promise<number> {
     printAside("sluice: the gateway cannot be reached any more; the turn goes on there.");
     return 1;
   } finally {
-    process.off("SIGINT", stop).off("SIGTERM", stop);
+    forget();
   }
 }
 

@@ -1,8 +1,10 @@
 // The configuration: environment over file over default, checked at once, frozen. The only reader of process.env.
-import { readFileSync } from "node:fs";
+import { readFileSync, realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
-import { agentConfig, type AgentConfig } from "./protocol/agents.ts";
+import { levelsBelow } from "./agents/levels.ts";
+import { agentConfig, agentFault, type AgentConfig } from "./protocol/agents.ts";
+import { permissionModes, type PermissionMode } from "./protocol/codes.ts";
 import { SetupError } from "./protocol/errors.ts";
 import { limits, type Limits } from "./protocol/limits.ts";
 
@@ -18,6 +20,10 @@ export interface Config {
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
   readonly agents: readonly AgentConfig[];
+  /** Folders, by their real paths: an agent that is made by API may work inside them, and nowhere else. */
+  readonly workspaceRoots: readonly string[];
+  /** The widest mode that an agent may be given by API. */
+  readonly permissionCeiling: PermissionMode;
   readonly limits: Limits;
   readonly logLevel: string;
   /** The gateway's own environment, of which processes get an allow-list. */
@@ -48,10 +54,19 @@ export const configFile = z.strictObject({
       (agents) => new Set(agents.map((agent) => agent.name)).size === agents.length,
       "must not name an agent twice",
     )
+    .superRefine((agents, context) => {
+      const names = agents.map((agent) => agent.name);
+      for (const [index, agent] of agents.entries()) {
+        const fault = agentFault(agent, names);
+        if (fault) context.addIssue({ code: "custom", path: [index, fault.field], message: fault.message });
+      }
+    })
     .optional(),
   limits: limits.optional(),
   allowed_hosts: z.array(hostName).optional(),
   allowed_origins: z.array(origin).optional(),
+  workspace_roots: z.array(path).optional(),
+  permission_ceiling: z.enum(permissionModes).optional(),
 });
 
 const serviceKey = z
@@ -107,10 +122,14 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     allowedHosts: [...(env.SLUICE_ALLOWED_HOSTS ?? file.allowed_hosts ?? []), ...publicHost],
     allowedOrigins: env.SLUICE_ALLOWED_ORIGINS ?? file.allowed_origins ?? [],
     agents: file.agents ?? [agentConfig.parse({ name: "default" })],
+    workspaceRoots: (file.workspace_roots ?? []).map(realFolder),
+    // What changes something, or leaves the workspace, still asks a person.
+    permissionCeiling: file.permission_ceiling ?? "default",
     limits: file.limits ?? limits.parse({}),
     logLevel: env.SLUICE_LOG,
     environment: Object.freeze(withAbsoluteFolder(environment)),
   };
+  checkLevels(config);
   if (!isLoopback(config.host) && config.keys.length === 0)
     throw new SetupError(
       "config_invalid",
@@ -122,6 +141,17 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
 
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** Turns that wait for one another have a process each: with fewer, the last one would never get any. */
+function checkLevels({ agents, limits: { processes, supervise_depth: most } }: Config): void {
+  for (const { name } of agents) {
+    const levels = levelsBelow(agents, name, { most });
+    if (levels >= processes)
+      throw invalid(
+        `limits.processes must be at least ${levels + 1}: turns of "${name}" wait for turns of the agents that it supervises`,
+      );
+  }
 }
 
 function readFile(named: string | undefined): z.infer<typeof configFile> {
@@ -150,6 +180,15 @@ function checked<Schema extends z.ZodType>(schema: Schema, value: unknown, prefi
     return field === "" ? issue.message : `${field}: ${issue.message}`;
   });
   throw invalid(`${prefix}${issues.join("; ")}`);
+}
+
+function realFolder(root: string, index: number): string {
+  try {
+    // With a slash at its end a file is none.
+    return realpathSync.native(`${resolve(root)}/`);
+  } catch {
+    throw invalid(`workspace_roots.${index}: ${root} is no folder`);
+  }
 }
 
 /** A relative CLAUDE_CONFIG_DIR means the gateway's folder, not the workspace that a process runs in. */

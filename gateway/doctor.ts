@@ -1,12 +1,19 @@
 // `sluice doctor`: checks what Sluice needs of this machine, one line each, and says how to mend what is not as it should be.
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { spawn as spawnPty } from "node-pty";
 import { locateCli } from "./claude/locate.ts";
+import { locateGit } from "./agents/git.ts";
 import { howToLogIn } from "./ask.ts";
 import type { Config } from "./config.ts";
-import { openDataFolder } from "./data-folder.ts";
+import { openDataFolder, readHolder } from "./data-folder.ts";
+import { isAnswering, listen } from "./listen.ts";
 import { SetupError } from "./protocol/errors.ts";
+import { checkSqliteFile } from "./store/sqlite.ts";
+import { checkWorkspaces } from "./workspaces.ts";
 
 interface Finding {
   readonly what: string;
@@ -17,7 +24,7 @@ interface Finding {
 
 /** Prints a line a check; resolves with the exit code, 0 if all is well. */
 export async function doctor(config: Config, print: (line: string) => void): Promise<number> {
-  const checks = [checkNode, checkCli, checkLogin, checkPty, checkData];
+  const checks = [checkNode, checkCli, checkLogin, checkPty, checkGit, checkData, checkAgents, checkAddress];
   let isWell = true;
   for (const check of checks) {
     const finding = await check(config);
@@ -71,15 +78,57 @@ async function checkPty(): Promise<Finding> {
   });
 }
 
+async function checkGit({ agents, environment }: Config): Promise<Finding> {
+  const isNeeded = agents.some(({ worktree }) => worktree);
+  return finding("git", async () => {
+    try {
+      const binary = locateGit(environment["PATH"]);
+      const { stdout } = await promisify(execFile)(binary, ["--version"], { timeout: 20_000 });
+      return `${stdout.trim().replace("git version ", "")} at ${binary}`;
+    } catch (error) {
+      if (isNeeded || !(error instanceof SetupError)) throw error;
+      return "not found; only agents with a worktree need it";
+    }
+  });
+}
+
 async function checkData(config: Config): Promise<Finding> {
   return finding("data folder", async () => {
     try {
       const data = openDataFolder(config.dataFolder);
-      data.release();
+      try {
+        const database = join(data.path, "sluice.sqlite");
+        if (existsSync(database)) checkSqliteFile(database);
+      } finally {
+        data.release();
+      }
       return data.path;
     } catch (error) {
       // That is as it should be while a gateway runs.
       if (error instanceof SetupError && error.fault === "data_locked") return error.message;
+      throw error;
+    }
+  });
+}
+
+async function checkAgents({ agents, dataFolder }: Config): Promise<Finding> {
+  return finding("workspaces", async () => {
+    checkWorkspaces(agents);
+    return agents.map(({ name, workspace = join(dataFolder, "workspace") }) => `${name}: ${workspace}`).join(", ");
+  });
+}
+
+async function checkAddress(config: Config): Promise<Finding> {
+  return finding("address", async () => {
+    const server = createServer();
+    try {
+      const address = await listen(server, config);
+      server.close();
+      return config.port === 0 ? "a free port will be taken" : `${address} is free`;
+    } catch (error) {
+      const own = readHolder(config.dataFolder)?.address;
+      const isOurs = own !== undefined && new URL(own).port === String(config.port) && (await isAnswering(own));
+      if (isOurs) return `the gateway of this data folder listens on ${own}`;
       throw error;
     }
   });

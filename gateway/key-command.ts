@@ -52,7 +52,8 @@ async function add(
   if (name === "local" || name === "visitors" || config.keys.some((key) => key.name === name))
     throw usage(`the name "${name}" is taken`);
   const agents = options.agents?.split(",") ?? null;
-  const unknown = agents?.find((agent) => !config.agents.some((known) => known.name === agent));
+  const known = new Set([...config.agents, ...(await store.agents(gatewayCaller))].map((agent) => agent.name));
+  const unknown = agents?.find((agent) => !known.has(agent));
   if (unknown !== undefined) throw usage(`--agents: there is no agent "${unknown}"`);
   const secret = newSecret();
   const key = { name, hash: hashSecret(secret), scopes: readScopes(options.scopes), agents, madeAt: Date.now() };

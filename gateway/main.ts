@@ -12,8 +12,10 @@ import { readHolder } from "./data-folder.ts";
 import { startDemoModel, type DemoModel } from "./demo/model.ts";
 import { loggedError } from "./error-log.ts";
 import { doctor } from "./doctor.ts";
+import { onEndSignal } from "./end-signal.ts";
 import { keyCommand, tokenCommand } from "./key-command.ts";
 import { keyFile, readSelfMadeKey } from "./keys.ts";
+import { isAnswering } from "./listen.ts";
 import type { Caller } from "./protocol/callers.ts";
 import { SetupError } from "./protocol/errors.ts";
 import { prompt as promptSchema } from "./protocol/prompt.ts";
@@ -26,7 +28,7 @@ const help = `Sluice puts Claude Code behind plain HTTP.
   sluice ask "…"             one prompt, answered on the terminal: by the gateway that runs on the
                              data folder, else by one of its own that ends with the answer
   sluice demo ask "…"        the same with the demo model
-  sluice doctor              checks Node, the CLI and its login, the PTY and the data folder
+  sluice doctor              checks Node, the CLI and its login, the PTY, folders, database and port
   sluice key add NAME        makes a service key: --scopes turns,transcripts,…  --agents a,b
   sluice key list | revoke NAME
   sluice token --link        a link that signs a browser in at the running gateway, once
@@ -44,7 +46,7 @@ Environment (defaults in parentheses):
   SLUICE_CLAUDE               the claude CLI (on PATH, else the npm-installed one)
   SLUICE_KEYS                 service keys, name:secret, comma separated (one is made)
   SLUICE_PUBLIC_URL           the address that replies carry (the request's own)
-  SLUICE_ALLOWED_HOSTS        further Host names to answer to (loopback)
+  SLUICE_ALLOWED_HOSTS        further Host names to answer to (loopback, SLUICE_HOST)
   SLUICE_ALLOWED_ORIGINS      web pages that may call (none but the gateway's own)
   SLUICE_LOG                  trace, debug, info, warn, error or silent (info)
 `;
@@ -128,13 +130,14 @@ function readArguments(args: readonly string[]) {
 /** Runs a gateway until a signal ends it. */
 async function serve(config: Config, openCaller?: Caller): Promise<number> {
   // Heard from the beginning: whoever reads the listening line may send a signal at once.
-  const isToEnd = new Promise<void>((resolve) => process.once("SIGINT", resolve).once("SIGTERM", resolve));
+  const isToEnd = new Promise<void>((resolve) => void onEndSignal(resolve));
   const gateway = await start(config, config.logLevel, openCaller);
   console.log(`listening on ${gateway.address}`);
   if (process.stdout.isTTY) console.log(openCaller ? demoHint(gateway.address) : keyHint(config, gateway));
   await isToEnd;
-  // A second signal ends at once; what it leaves is swept at the next start.
-  process.once("SIGINT", () => process.exit(130)).once("SIGTERM", () => process.exit(143));
+  // What a second signal leaves is swept at the next start.
+  if (process.stdout.isTTY)
+    console.log(`ending: running turns get up to ${config.limits.shutdown_grace_s} s; Ctrl-C again ends at once`);
   await gateway.close();
   return 0;
 }
@@ -152,12 +155,12 @@ function start(config: Config, level: string, openCaller: Caller | undefined): P
 
 function keyHint({ keys, dataFolder }: Config, { signInUrl }: Gateway): string {
   const key = keys.length > 0 ? "<a secret of SLUICE_KEYS>" : `$(cat ${keyFile(dataFolder)})`;
-  return `\nTry: sluice ask "hello"\n or with curl and -H "authorization: Bearer ${key}", see the README.\n Sign a browser in, once: ${signInUrl}\n`;
+  return `\nTry: sluice ask "hello"\n or with curl and -H "authorization: Bearer ${key}", see the README.\n Sign a browser in, once, and chat: ${signInUrl}\n`;
 }
 
 function demoHint(address: string): string {
   const curl = `curl -N ${address}/api/turns -H 'content-type: application/json' -d '{"prompt":"hello"}'`;
-  return `\nThe demo model answers: no account is used. Try, in another terminal:\n\n  ${curl} -H 'accept: text/plain'\n  ${curl} -H 'accept: text/event-stream'\n  npm run demo -- ask "show me a table"\n`;
+  return `\nThe demo model answers: no account is used. Chat at ${address}/ or try, in another terminal:\n\n  ${curl} -H 'accept: text/plain'\n  ${curl} -H 'accept: text/event-stream'\n  npm run demo -- ask "show me a table"\n`;
 }
 
 async function askOnce(config: Config, words: readonly string[], values: Values, openCaller?: Caller): Promise<number> {
@@ -168,12 +171,7 @@ async function askOnce(config: Config, words: readonly string[], values: Values,
   if (session !== undefined && !z.uuid().safeParse(session).success)
     throw usage(`--session must be a UUID, not "${session}"`);
   const running = readHolder(config.dataFolder)?.address;
-  const isThere =
-    running !== undefined &&
-    (await fetch(`${running}/healthz`).then(
-      (reply) => reply.ok,
-      () => false,
-    ));
+  const isThere = running !== undefined && (await isAnswering(running));
   const own = isThere ? undefined : await start({ ...config, host: "127.0.0.1", port: 0 }, "warn", openCaller);
   const key = openCaller ? undefined : (config.keys[0]?.secret ?? readSelfMadeKey(config.dataFolder));
   try {
@@ -225,6 +223,8 @@ function demoEnvironment(config: Config, model: DemoModel, home: string): Config
     ANTHROPIC_AUTH_TOKEN: undefined,
     CLAUDE_CODE_OAUTH_TOKEN: "made-up-for-the-demo",
     CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
+    // The to-do list of the tour.
+    CLAUDE_CODE_ENABLE_TODO_TOOLS: "1",
     CLAUDE_CONFIG_DIR: resolve(config.dataFolder, "claude"),
     HOME: home,
   };

@@ -1,36 +1,44 @@
 // Puts a gateway together and takes it apart again: config → data folder → store → log → pool → turns → app → listener, and back [S3].
 import type { Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { createAdaptorServer } from "@hono/node-server";
 import type { Logger } from "pino";
+import { createGit } from "./agents/git.ts";
 import { createPool } from "./agents/pool.ts";
 import { originOf } from "./agents/session-origin.ts";
 import { createSnapshots } from "./agents/snapshots.ts";
-import { createRegistry } from "./agents/registry.ts";
+import { createRegistry, type Registry } from "./agents/registry.ts";
+import { addStored } from "./agents/settings.ts";
+import { createSupervisors } from "./agents/supervisors.ts";
+import { workspaceOf } from "./agents/workspace.ts";
+import { createWorktrees, type Worktrees } from "./agents/worktrees.ts";
 import { createApp } from "./app.ts";
 import { credentialOf } from "./claude/credential.ts";
 import { startDriver } from "./claude/driver.ts";
 import { locateCli } from "./claude/locate.ts";
+import { measureMemory } from "./claude/process-memory.ts";
 import { sweep } from "./claude/run-folder.ts";
 import type { Config } from "./config.ts";
 import { openDataFolder } from "./data-folder.ts";
 import { visitorKey } from "./http/auth/authenticate.ts";
+import { mcpPath } from "./http/auth/identity.ts";
 import { createKeyRing, nobodysHash, type ServiceKey } from "./http/auth/key-ring.ts";
 import { createSigner } from "./http/auth/signed.ts";
 import { createSignInLinks } from "./http/sign-in.ts";
 import { fixedKeys } from "./keys.ts";
+import { listen, localAddress, ownAddress, ownHost } from "./listen.ts";
 import { createEventLog } from "./log/event-log.ts";
 import { gatewayCaller, type Caller } from "./protocol/callers.ts";
 import { browserScopes, ordinaryScopes } from "./protocol/scopes.ts";
 import type { AgentConfig } from "./protocol/agents.ts";
-import { SetupError } from "./protocol/errors.ts";
 import type { Limits } from "./protocol/limits.ts";
 import type { Store } from "./store/port.ts";
 import { openSqliteStore } from "./store/sqlite.ts";
+import { createAgents } from "./turns/agents.ts";
 import { createTurnIds } from "./turns/turn-id.ts";
 import { createSessions } from "./turns/sessions.ts";
 import { createTurns, type Turns } from "./turns/turns.ts";
+import { checkWorkspaces, checkWorktrees } from "./workspaces.ts";
 
 export interface Gateway {
   /** `http://host:port` */
@@ -51,6 +59,7 @@ export interface GatewayOptions {
 
 /** Starts a gateway; resolves when it listens. Throws a `SetupError`, and has then left nothing open. */
 export async function startGateway(config: Config, { logger, version, openCaller }: GatewayOptions): Promise<Gateway> {
+  checkWorkspaces(config.agents);
   const data = openDataFolder(config.dataFolder);
   // What is open when a start fails half-way is closed again, the newest first.
   const opened = new AsyncDisposableStack();
@@ -68,31 +77,51 @@ export async function startGateway(config: Config, { logger, version, openCaller
       onFailure: (session, error) => logger.warn({ session, err: error }, "no snapshot"),
     });
     const registry = createRegistry(config.agents);
+    addStored(registry, await store.agents(gatewayCaller), config, (agent, why) =>
+      logger.warn({ agent, why }, "an agent that was made by API is left out"),
+    );
+    const credential = (agent: AgentConfig) => credentialOf(agent, config.environment);
+    const worktrees = createWorktrees({
+      root: data.worktrees,
+      git: createGit({ path: config.environment["PATH"], runFolder: data.run }),
+    });
+    opened.defer(() => worktrees.close());
+    await checkWorktrees(config, worktrees);
     const newTurnId = createTurnIds();
     let turns: Turns;
+    let address = "";
     let isShuttingDown = false;
+    const supervisors = createSupervisors(() => `${ownAddress(config.host, address)}${mcpPath}`);
     const pool = createPool({
       limits: config.limits,
-      agents: config.agents,
-      start: async (agent, session, isAnew) =>
-        startDriver({
-          origin: isAnew ? { kind: "new" } : await originOf(session, { store, places }),
-          binary: cli.path,
-          agent,
-          session,
-          workspace: agent.workspace ?? data.workspace,
-          runFolder: data.run,
-          environment: config.environment,
-          deadlines: { endMs: config.limits.process_end_s * 1000 },
-          onEvents: (events) => turns.onEvents(session, events),
-          decide: (question, signal) => turns.approvals.ask(agent, session, question, signal),
-          newTurnId,
-        }),
+      registry,
+      freeMemory: () => process.availableMemory(),
+      measureMemory,
+      start: async (agent, session, isAnew) => {
+        const origin = isAnew ? { kind: "new" as const } : await originOf(session, { store, places });
+        const workspace = await workspaceOf(agent, { worktrees, shared: data.workspace });
+        return supervisors.start(agent, session, (supervision) =>
+          startDriver({
+            origin,
+            binary: cli.path,
+            agent,
+            session,
+            workspace,
+            runFolder: data.run,
+            environment: config.environment,
+            supervision,
+            deadlines: { endMs: config.limits.process_end_s * 1000 },
+            onEvents: (events) => turns.onEvents(session, events),
+            decide: (question, signal) => turns.approvals.ask(agent, session, question, signal),
+            newTurnId,
+          }),
+        );
+      },
     });
     opened.defer(() => pool.close());
     const onBug = (error: unknown, id: string) => logger.error({ err: error, id }, "bug");
     turns = createTurns({
-      credentialOf: (agent) => credentialOf(agent, config.environment),
+      credentialOf: credential,
       onAnswer: snapshots.take,
       store,
       log,
@@ -113,9 +142,21 @@ export async function startGateway(config: Config, { logger, version, openCaller
     const signer = createSigner(join(data.path, "signing.json"), keys);
     const links = createSignInLinks();
     const sessions = createSessions({ store, log, turns, pool, registry, places, newTurnId });
+    const agents = createAgents({
+      store,
+      log,
+      registry,
+      turns,
+      pool,
+      worktrees,
+      bounds: config,
+      credentialOf: credential,
+    });
     const app = createApp({
-      sessions,
       ...config,
+      sessions,
+      agents,
+      registry,
       store,
       log,
       turns,
@@ -123,7 +164,9 @@ export async function startGateway(config: Config, { logger, version, openCaller
       keys,
       signer,
       links,
+      supervisors,
       openCaller,
+      allowedHosts: [...config.allowedHosts, ...ownHost(config.host)],
       allowedOrigins: [...config.allowedOrigins, ...config.agents.flatMap((agent) => agent.public?.origins ?? [])],
       notReady: () => {
         if (isShuttingDown) return "The gateway is shutting down.";
@@ -136,26 +179,29 @@ export async function startGateway(config: Config, { logger, version, openCaller
       fetch: app.fetch,
       serverOptions: { maxHeaderSize: config.limits.header_bytes, ...requestTimeouts(config.limits) },
     }) as Server;
-    const keeping = keepYoung(config.limits.transcript_age_days, store, logger);
+    const keeping = keepTidy(config.limits.transcript_age_days, store, logger);
     opened.defer(() => {
       clearInterval(keyTimer);
       clearInterval(keeping);
       server.close();
     });
-    const address = await listen(server, config);
-    data.announce(address);
+    address = await listen(server, config);
+    data.announce(localAddress(address));
     await turns.recover();
     pool.fill();
+    void sweepWorktrees(worktrees, registry, logger);
     logger.info({ address, claude: cli.version, agents: registry.agents.map(({ name }) => name) }, "listening");
 
     let closing: Promise<void> | undefined;
     const close = async (graceMs: number) => {
       isShuttingDown = true;
+      logger.info({ running: turns.runningCount, waiting: turns.queueLength, graceMs }, "shutting down");
       clearInterval(keeping);
       clearInterval(keyTimer);
       await turns.drain(graceMs);
       // The listener goes first: a reader that is told to come back must be refused, not taken in again.
       const closed = new Promise((resolve) => server.close(resolve));
+      worktrees.close();
       await pool.close();
       // Without room they would wait for some for ever; the CLI's own files are there.
       if (log.isHealthy) await snapshots.settled();
@@ -167,7 +213,9 @@ export async function startGateway(config: Config, { logger, version, openCaller
     };
     return {
       address,
-      signInUrl: openCaller ? undefined : `${config.publicUrl ?? address}${links.make(fixedKeys(config)[0]!)}`,
+      signInUrl: openCaller
+        ? undefined
+        : `${config.publicUrl ?? localAddress(address)}${links.make(fixedKeys(config)[0]!)}`,
       claudeVersion: cli.version,
       close: (graceMs = config.limits.shutdown_grace_s * 1000) => (closing ??= close(graceMs)),
     };
@@ -175,6 +223,13 @@ export async function startGateway(config: Config, { logger, version, openCaller
     await opened.disposeAsync();
     throw error;
   }
+}
+
+async function sweepWorktrees(worktrees: Worktrees, registry: Registry, logger: Logger): Promise<void> {
+  const find = (name: string) => registry.agents.find((agent) => agent.name === name && agent.worktree);
+  for (const { agent, why } of await worktrees.sweep((name) => find(name)?.workspace))
+    if (why instanceof Error) logger.error({ agent, err: why }, "a worktree could not be looked at");
+    else logger.warn({ agent, work: why.counts }, "a worktree that no agent uses is kept: it has unsaved work");
 }
 
 /** Against clients that send a byte now and then: they hold a connection, and a body its memory. Replies are not concerned. */
@@ -199,35 +254,15 @@ function openKey({ key }: Caller): ServiceKey {
 
 const hourMs = 60 * 60 * 1000;
 
-/** Removes events that are older than they may get, now and every hour. */
-function keepYoung(days: number | undefined, store: Store, logger: Logger): NodeJS.Timeout | undefined {
-  if (days === undefined) return undefined;
-  const sweepEvents = () =>
-    store.removeOldEvents(gatewayCaller, Date.now() - days * 24 * hourMs).then(
-      (removed) => removed > 0 && logger.info({ removed }, "removed old events"),
-      (error: unknown) => logger.error({ err: error }, "old events could not be removed"),
-    );
-  void sweepEvents();
-  return setInterval(() => void sweepEvents(), hourMs).unref();
-}
-
-function listen(server: Server, { host, port }: Config): Promise<string> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EADDRINUSE" && error.code !== "EACCES" && error.code !== "EADDRNOTAVAIL")
-        return reject(error);
-      const why = error.code === "EADDRINUSE" ? "is in use" : "cannot be listened on";
-      reject(
-        new SetupError(
-          "port_taken",
-          `${host}:${port} ${why}.`,
-          "Set SLUICE_PORT to another port (0 takes a free one), or end what uses it.",
-        ),
-      );
-    });
-    server.listen(port, host, () => {
-      const { address, family, port: taken } = server.address() as AddressInfo;
-      resolve(`http://${family === "IPv6" ? `[${address}]` : address}:${taken}`);
-    });
-  });
+/** Removes what has been kept for its time, and events that are older than they may get: now and every hour. */
+function keepTidy(days: number | undefined, store: Store, logger: Logger): NodeJS.Timeout {
+  const sweepStore = async () => {
+    await store.dropExpired(Date.now());
+    if (days === undefined) return;
+    const removed = await store.removeOldEvents(gatewayCaller, Date.now() - days * 24 * hourMs);
+    if (removed > 0) logger.info({ removed }, "removed old events");
+  };
+  const tidy = () => void sweepStore().catch((error: unknown) => logger.error({ err: error }, "old rows stay for now"));
+  tidy();
+  return setInterval(tidy, hourMs).unref();
 }

@@ -1,87 +1,60 @@
-// What a person does with turns and sessions, beside sending prompts.
+// What a person does with turns, beside sending prompts.
 import type { Signal } from "@preact/signals";
 import type { Api } from "./api.ts";
-import type { PromptBlock } from "./attachments.ts";
-import type { Chat, SessionSummary } from "./chat.ts";
-import { isUnderWay } from "./live-session.ts";
+import type { Chat } from "./chat.ts";
+import type { MoreActs } from "./more-acts.ts";
 import { asProblem, type ApiProblem } from "./problem.ts";
 import type { NewPrompt } from "./prompts.ts";
-import { withTurn, type Block, type Message, type Page, type Transcript } from "./transcript.ts";
+import { withTurn, type Transcript } from "./transcript.ts";
 
 export interface ActOptions {
   readonly api: Api;
   readonly agent: string | undefined;
   readonly transcript: Signal<Transcript | null>;
-  readonly tell: (problem: ApiProblem) => void;
   readonly send: (prompt: NewPrompt) => Promise<void>;
+  /** Rejects. */
+  readonly cancel: (turn: string) => Promise<void>;
   readonly loadOlder: () => Promise<void>;
   readonly newSession: () => void;
   readonly openSession: (session: string) => Promise<void>;
 }
 
-type Acts = Pick<
-  Chat,
-  "stop" | "retry" | "edit" | "approve" | "rate" | "listSessions" | "renameSession" | "exportTranscript"
->;
+/** As those of the chat are; `stop` wants a turn. */
+export interface Acts extends MoreActs, Pick<Chat, "approve" | "rate"> {
+  stop(turn: string): Promise<void>;
+}
 
-/** `stop` wants a turn. */
-export function createActs(options: ActOptions): Omit<Acts, "stop"> & { stop(turn: string): Promise<void> } {
-  const { api, agent, transcript, tell, send, loadOlder, newSession, openSession } = options;
+export function createActs({
+  tell,
+  ...given
+}: Omit<ActOptions, "cancel"> & { readonly tell: (problem: ApiProblem) => void }): Acts {
+  const options: ActOptions = { ...given, cancel };
+  const { api, transcript } = options;
+  let loading: Promise<MoreActs> | undefined;
+
+  function more(): Promise<MoreActs> {
+    loading ??= import("./more-acts.ts").then(({ createMoreActs }) => createMoreActs(options));
+    // Without a network it does not come: the next try asks again.
+    loading.catch(() => (loading = undefined));
+    return loading;
+  }
 
   /** What goes wrong is told. */
-  async function tried(act: () => Promise<unknown>): Promise<void> {
-    await act().catch((error: unknown) => tell(asProblem(error)));
+  async function tried(act: Promise<unknown>): Promise<void> {
+    await act.catch((error: unknown) => tell(asProblem(error)));
+  }
+
+  /** What goes wrong is the caller's, as a problem. */
+  function checked<Result>(act: Promise<Result>): Promise<Result> {
+    return act.catch((error: unknown) => Promise.reject(asProblem(error)));
   }
 
   async function cancel(turn: string): Promise<void> {
     await api.request("POST", `/api/turns/${turn}/cancel`);
   }
 
-  /** The prompt of this turn, as it can be sent again. */
-  async function promptOf(turn: string): Promise<NewPrompt | undefined> {
-    const prompt = transcript.peek()?.messages.find(({ id }) => id === turn);
-    if (!prompt) return undefined;
-    const blocks = (await Promise.all(prompt.blocks.map(sentBlocks))).flat();
-    const words = blocks.flatMap((block) => (block.type === "text" ? [String(block["text"])] : []));
-    const context = prompt.blocks.find((block) => block.type === "context")?.context ?? null;
-    const files = blocks.filter(({ type }) => type !== "text");
-    return { text: words.join("\n"), images: [], files, context };
-  }
-
-  async function sentBlocks(block: Block): Promise<PromptBlock[]> {
-    if (block.type === "text") return [{ type: "text", text: block.text }];
-    if (block.type === "image" || block.type === "document")
-      return [{ type: block.type, source: { type: "attachment", attachment: block.attachment } }];
-    // A prompt that was too large for the log.
-    if (block.type === "attachment")
-      return (await (await api.request("GET", `/api/attachments/${block.attachment}`)).json()) as PromptBlock[];
-    return [];
-  }
-
-  /** The turn before this one; undefined: it is the first. */
-  async function turnBefore(turn: string): Promise<string | undefined> {
-    const place = () => {
-      const prompts = (transcript.peek()?.messages ?? []).filter(isPrompt);
-      return { prompts, at: prompts.findIndex(({ id }) => id === turn) };
-    };
-    if (place().at === 0) await loadOlder();
-    const { prompts, at } = place();
-    return prompts[at - 1]?.id;
-  }
-
-  async function edit(turn: string, text: string): Promise<void> {
-    const prompt = await promptOf(turn);
-    const now = transcript.peek();
-    if (!prompt || !now) return;
-    const before = await turnBefore(turn);
-    const known = now.turns.get(turn);
-    if (known && isUnderWay(known)) await cancel(turn);
-    if (before === undefined) newSession();
-    else {
-      const reply = await api.request("POST", `/api/sessions/${now.session}/fork`, { body: { turn: before } });
-      await openSession(((await reply.json()) as { session: string }).session);
-    }
-    await send({ ...prompt, text });
+  async function approve(...[approval, body]: Parameters<Chat["approve"]>): Promise<void> {
+    await api.request("POST", `/api/approvals/${approval}`, { body });
   }
 
   async function rate(turn: string, rating: "up" | "down" | null): Promise<void> {
@@ -97,67 +70,18 @@ export function createActs(options: ActOptions): Omit<Acts, "stop"> & { stop(tur
     });
   }
 
-  /** Pages, put together as one. */
-  async function wholeJson(session: string): Promise<Blob> {
-    const path = `/api/sessions/${session}/transcript?limit=1000`;
-    const whole = (await (await api.request("GET", path)).json()) as Page;
-    for (let cursor = whole.next_cursor; cursor !== null;) {
-      const page = (await (await api.request("GET", `${path}&cursor=${encodeURIComponent(cursor)}`)).json()) as Page;
-      whole.messages.push(...page.messages);
-      // A turn whose messages lie on two pages is on both.
-      whole.turns.push(...page.turns.filter(({ turn }) => turn !== whole.turns.at(-1)?.turn));
-      cursor = page.next_cursor;
-      whole.last_seq = page.last_seq;
-    }
-    return new Blob([JSON.stringify({ ...whole, next_cursor: null }, null, 2)], { type: "application/json" });
-  }
-
   return {
-    stop: (turn) => tried(() => cancel(turn)),
-    retry: (turn) =>
-      tried(async () => {
-        const prompt = await promptOf(turn);
-        if (prompt) await send(prompt);
-      }),
-    edit: (turn, text) => tried(() => edit(turn, text)),
+    stop: (turn) => tried(cancel(turn)),
+    rate: (turn, rating) => tried(rate(turn, rating)),
     async approve(approval, answer) {
-      try {
-        await api.request("POST", `/api/approvals/${approval}`, { body: answer });
-      } catch (error) {
-        const problem = asProblem(error);
-        tell(problem);
-        throw problem;
-      }
+      const answered = checked(approve(approval, answer));
+      await tried(answered);
+      await answered;
     },
-    rate: (turn, rating) => tried(() => rate(turn, rating)),
-    async listSessions(query, cursor) {
-      const filter = { limit: "30", agent: agent ?? "", q: query.trim(), cursor: cursor ?? "" };
-      const given = Object.entries(filter).filter(([, value]) => value !== "");
-      const reply = await api.request("GET", `/api/sessions?${new URLSearchParams(given).toString()}`);
-      const { sessions, next_cursor: next } = (await reply.json()) as {
-        sessions: (SessionSummary & { updated_at: string })[];
-        next_cursor: string | null;
-      };
-      const summaries = sessions.map(({ session, title, state, updated_at: updatedAt }) => ({
-        session,
-        title,
-        state,
-        updatedAt,
-      }));
-      return { sessions: summaries, next };
-    },
-    async renameSession(session, title) {
-      await api.request("PATCH", `/api/sessions/${session}`, { body: { title } });
-    },
-    async exportTranscript(format) {
-      const session = transcript.peek()?.session;
-      if (session === undefined) return new Blob([]);
-      if (format === "json") return wholeJson(session);
-      return (await api.request("GET", `/api/sessions/${session}/transcript?format=md&download=1`)).blob();
-    },
+    retry: (turn) => tried(more().then((acts) => acts.retry(turn))),
+    edit: (turn, text) => tried(more().then((acts) => acts.edit(turn, text))),
+    listSessions: (query, cursor) => checked(more().then((acts) => acts.listSessions(query, cursor))),
+    renameSession: (session, title) => checked(more().then((acts) => acts.renameSession(session, title))),
+    exportTranscript: (format) => checked(more().then((acts) => acts.exportTranscript(format))),
   };
-}
-
-export function isPrompt({ id, turn }: Message): boolean {
-  return id === turn;
 }

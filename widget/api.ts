@@ -48,6 +48,9 @@ export interface Api {
   destroy(): void;
 }
 
+/** A line that is dead without having been closed answers never. */
+const patienceMs = 60_000;
+
 export function createApi(options: ApiOptions): Api {
   const { gateway, agent = "", browser = thisBrowser() } = options;
   const tokens = createTokens({ ...options, browser });
@@ -60,15 +63,21 @@ export function createApi(options: ApiOptions): Api {
   ): Promise<Response> {
     const type = body === undefined ? {} : { "Content-Type": body instanceof Blob ? body.type : "application/json" };
     const bearer = token === null ? {} : { Authorization: `Bearer ${token}` };
+    const silence = new AbortController();
+    // A file may take its time.
+    const timer = body instanceof Blob ? undefined : browser.setTimeout(() => silence.abort(), patienceMs);
+    const signals = [ending.signal, silence.signal, ...(signal ? [signal] : [])];
     try {
       return await browser.fetch(gateway + path, {
         method,
         headers: { ...type, ...bearer, ...headers },
         body: body === undefined ? null : body instanceof Blob ? body : JSON.stringify(body),
-        signal: signal ? AbortSignal.any([signal, ending.signal]) : ending.signal,
+        signal: AbortSignal.any(signals),
       });
     } catch (error) {
       throw new ApiProblem("unreachable", 0, String(error));
+    } finally {
+      browser.clearTimeout(timer);
     }
   }
 

@@ -14,6 +14,8 @@ export interface Channel {
   close(): void;
 }
 
+export type Stored = Pick<Storage, "getItem" | "setItem" | "removeItem">;
+
 export interface Browser {
   readonly fetch: (url: string, init?: RequestInit) => Promise<Response>;
   /** Milliseconds since the epoch. */
@@ -26,8 +28,9 @@ export interface Browser {
   readonly locks: Pick<LockManager, "request"> | undefined;
   /** Undefined where there are no channels. */
   readonly openChannel: ((name: string, onMessage: (message: unknown) => void) => Channel) | undefined;
-  /** Throws where the page may not store anything. */
-  readonly storage: () => Pick<Storage, "getItem" | "setItem" | "removeItem">;
+  /** For all tabs, and for this one until it is closed. They throw where the page may not store anything. */
+  readonly storage: () => Stored;
+  readonly tabStorage: () => Stored;
   /** The page's own origin. */
   readonly origin: string;
   /** `false`: certainly offline. */
@@ -53,6 +56,7 @@ export function thisBrowser(): Browser {
     locks: navigator.locks,
     openChannel: typeof BroadcastChannel === "function" ? openChannel : undefined,
     storage: () => localStorage,
+    tabStorage: () => sessionStorage,
     origin: location.origin,
     isOnline: () => navigator.onLine,
     isHidden: () => document.visibilityState === "hidden",

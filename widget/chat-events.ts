@@ -1,6 +1,7 @@
 // Events of the stream as a page is told of them.
 import type { EventBody } from "../gateway/protocol/events.ts";
 import type { ChatEvent } from "./chat.ts";
+import { textOf } from "./transcript-words.ts";
 import type { Message, ToolBlock, Transcript, WireEvent } from "./transcript.ts";
 
 const turnStates = {
@@ -55,9 +56,4 @@ function answerOf(answer: unknown, { messages }: Transcript, turn: string): stri
   if (typeof answer === "string") return answer;
   const last = messages.findLast((message) => message.turn === turn && message.role === "assistant");
   return textOf(last);
-}
-
-/** The words of a message. */
-export function textOf(message: Message | undefined): string {
-  return (message?.blocks ?? []).flatMap((block) => (block.type === "text" ? [block.text] : [])).join("\n");
 }

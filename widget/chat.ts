@@ -2,26 +2,20 @@
 // may know of it stands here at the top, which makes the file long.
 import { batch, computed, effect, signal, untracked, type ReadonlySignal, type Signal } from "@preact/signals";
 import type { TurnState } from "../gateway/protocol/codes.ts";
-import { createActs, isPrompt } from "./acts.ts";
+import { createActs } from "./acts.ts";
 import type { Api } from "./api.ts";
 import { createAttachments } from "./attachments.ts";
 import { thisBrowser, type Browser } from "./browser.ts";
-import { chatEventsOf, textOf } from "./chat-events.ts";
-import { finalState, lostState } from "./connection.ts";
+import { chatEventsOf } from "./chat-events.ts";
+import { finalState, lostState, type Connection } from "./connection.ts";
 import { createDraft } from "./draft.ts";
 import { openLiveSession, type LiveSession } from "./live-session.ts";
 import { asProblem, type ApiProblem } from "./problem.ts";
 import { createPrompts, type NewPrompt } from "./prompts.ts";
 import { createRetry } from "./retry.ts";
 import { readStored, writeStored } from "./storage.ts";
+import { isPrompt, textOf } from "./transcript-words.ts";
 import type { Transcript, Turn } from "./transcript.ts";
-
-/**
- * `idle`: there is no session yet, or its stream is closed while the page is hidden. `live` begins with the first event or ping.
- * `signed_out`, `forbidden`, `gone` are not tried again on their own.
- */
-export type Connection =
-  "idle" | "connecting" | "live" | "reconnecting" | "offline" | "signed_out" | "forbidden" | "gone";
 
 export interface DraftImage {
   readonly id: string;
@@ -181,11 +175,15 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
   const attachments = createAttachments({ api, browser, onChange: () => prompts.refresh(), onProblem: tell });
   const prompts = createPrompts({
     api,
+    browser,
     agent,
     attachments,
     ready: started.promise,
     turns: () => turns.peek(),
-    onSession: ({ session: made }) => open(made!, { isNew: true }),
+    onSession(made, madeFor) {
+      draft.adopt(made);
+      follow(made, { madeFor });
+    },
   });
   let place = prompts.show(null);
   const stopNoting = effect(() => {
@@ -223,34 +221,18 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
   function begin(): void {
     if (isDestroyed) return;
     hasStarted = true;
-    const remembered = wanted === undefined ? readStored(browser, api.storageKey("session")) : null;
+    const remembered = wanted === undefined ? readStored(browser.storage, api.storageKey("session")) : null;
     const first = remembered ?? wanted;
-    if (first === undefined || first === "new") newSession();
-    else open(first, { isRemembered: remembered !== null });
-    started.resolve();
-  }
-
-  function open(id: string, { isNew = false, isRemembered = false } = {}): void {
-    show(id);
-    if (isNew) draft.adopt(id);
-    else {
-      place = prompts.show(id);
-      draft.show(id);
+    if (first === undefined || first === "new") {
+      beginAnew();
+      prompts.restore();
+      return started.resolve();
     }
-    live = openLiveSession({
-      api,
-      browser,
-      session: id,
-      transcript,
-      isLoading,
-      onConnection: setConnection,
-      onEvents: (events) =>
-        events.flatMap((event) => chatEventsOf(event, transcript.peek()!)).forEach((event) => onEvent?.(event)),
-      onRefused(refused) {
-        if (isRemembered && refused.status === 404) newSession();
-        else tellRefusal(refused);
-      },
-    });
+    // What was sent meanwhile goes there, if it is there.
+    place.session = first;
+    draft.show(first);
+    prompts.restore();
+    void follow(first, { isRemembered: remembered !== null }).loaded.then(started.resolve);
   }
 
   function show(id: string | null): void {
@@ -260,26 +242,56 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
       transcript.value = null;
       session.value = id;
     });
-    writeStored(browser, api.storageKey("session"), id);
+    writeStored(browser.storage, api.storageKey("session"), id);
     onEvent?.({ type: "session", session: id });
   }
 
-  function newSession(): void {
-    if (!hasStarted) return void (wanted = "new");
+  function follow(id: string, { isRemembered = false, madeFor }: { isRemembered?: boolean; madeFor?: string } = {}) {
+    show(id);
+    live = openLiveSession({
+      api,
+      browser,
+      session: id,
+      madeFor,
+      transcript,
+      isLoading,
+      onConnection: setConnection,
+      onEvents: (events) =>
+        events.flatMap((event) => chatEventsOf(event, transcript.peek()!)).forEach((event) => onEvent?.(event)),
+      onRefused(refused) {
+        if (isRemembered && refused.status === 404) beginAnew();
+        else tellRefusal(refused);
+      },
+    });
+    return live;
+  }
+
+  /** The place that is shown has no session yet. */
+  function beginAnew(): void {
+    place.session = null;
     show(null);
-    place = prompts.show(null);
     draft.show(null);
     isLoading.value = false;
     setConnection("idle");
   }
 
+  function newSession(): void {
+    if (!hasStarted) return void (wanted = "new");
+    place = prompts.show(null);
+    beginAnew();
+  }
+
   async function openSession(id: string): Promise<void> {
-    if (!hasStarted) wanted = id;
-    else open(id);
+    if (hasStarted) {
+      place = prompts.show(id);
+      draft.show(id);
+      follow(id);
+    } else wanted = id;
     await started.promise;
     await live?.loaded;
   }
 
+  browser.window.addEventListener("online", prompts.resendLost);
   start();
   return {
     transcript,
@@ -323,7 +335,9 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
     destroy() {
       isDestroyed = true;
       retry.stop();
+      browser.window.removeEventListener("online", prompts.resendLost);
       live?.close();
+      prompts.destroy();
       stopNoting();
       draft.destroy();
       attachments.destroy();

@@ -17,18 +17,18 @@ export function createDraft(api: Api, browser: Browser): Draft {
   const text = signal("");
   let key: string | null = null;
   const keyOf = (session: string | null) => api.storageKey(`draft ${session ?? "new"}`);
-  const keep = (words: string) => key !== null && writeStored(browser, key, words === "" ? null : words);
+  const keep = (words: string) => key !== null && writeStored(browser.storage, key, words === "" ? null : words);
   const stop = effect(() => void keep(text.value));
   return {
     text,
     show(session) {
       const isFirst = key === null;
       key = keyOf(session);
-      if (!isFirst || text.peek() === "") text.value = readStored(browser, key) ?? "";
+      if (!isFirst || text.peek() === "") text.value = readStored(browser.storage, key) ?? "";
       keep(text.peek());
     },
     adopt(session) {
-      if (key !== null) writeStored(browser, key, null);
+      if (key !== null) writeStored(browser.storage, key, null);
       key = keyOf(session);
       keep(text.peek());
     },

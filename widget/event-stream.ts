@@ -2,8 +2,7 @@
 // others. Where locks or channels are missing every page has its own. A hidden page keeps it only while something runs or is queued.
 import type { Api } from "./api.ts";
 import type { Browser, Channel } from "./browser.ts";
-import type { Connection } from "./chat.ts";
-import { openConnection, type Line } from "./connection.ts";
+import { openConnection, type Connection, type Line } from "./connection.ts";
 import { createFollower, type Follower, type Told } from "./follower.ts";
 import { holdLock, holdOneOf } from "./locks.ts";
 import { openPolling } from "./polling.ts";
@@ -25,6 +24,7 @@ export interface EventStreamOptions {
   readonly after: number;
   /** In order, possibly repeated. */
   readonly onEvent: (event: WireEvent) => void;
+  /** Not called after `close`. */
   readonly onConnection: (connection: Connection) => void;
 }
 
@@ -141,7 +141,7 @@ export function openEventStream(options: EventStreamOptions): EventStream {
   }
 
   function setState(next: Connection): void {
-    if (next === state) return;
+    if (next === state || isClosed) return;
     state = next;
     onConnection(next);
   }

@@ -1,8 +1,7 @@
 // What a page makes of what the page with the stream tells it: events in order, and what it has missed fetched.
 import type { Api } from "./api.ts";
 import type { Browser, Timer } from "./browser.ts";
-import type { Connection } from "./chat.ts";
-import { silenceMs } from "./connection.ts";
+import { silenceMs, type Connection } from "./connection.ts";
 import { readEvents } from "./polling.ts";
 import { createRetry } from "./retry.ts";
 import type { WireEvent } from "./transcript.ts";

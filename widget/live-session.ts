@@ -2,8 +2,7 @@
 import { batch, type Signal } from "@preact/signals";
 import type { Api } from "./api.ts";
 import type { Browser, Timer } from "./browser.ts";
-import type { Connection } from "./chat.ts";
-import { finalState, lostState } from "./connection.ts";
+import { finalState, lostState, type Connection } from "./connection.ts";
 import { openEventStream, type EventStream } from "./event-stream.ts";
 import { asProblem, type ApiProblem } from "./problem.ts";
 import { createRetry } from "./retry.ts";
@@ -23,6 +22,8 @@ export interface LiveSessionOptions {
   readonly api: Api;
   readonly browser: Browser;
   readonly session: string;
+  /** Of an agent's session that was just made: it has nothing yet, so all that happens in it is an event. */
+  readonly madeFor?: string | undefined;
   readonly transcript: Signal<Transcript | null>;
   readonly isLoading: Signal<boolean>;
   readonly onConnection: (connection: Connection) => void;
@@ -51,9 +52,6 @@ export function openLiveSession(options: LiveSessionOptions): LiveSession {
   let seenTurns: Transcript["turns"] | undefined;
 
   function load(): void {
-    retry.stop();
-    stream?.close();
-    stream = undefined;
     isLoading.value = transcript.peek() === null;
     fetchPage("").then(show, (error: unknown) => signal.aborted || failed(asProblem(error)));
   }
@@ -66,7 +64,6 @@ export function openLiveSession(options: LiveSessionOptions): LiveSession {
 
   function show(page: Page): void {
     if (signal.aborted) return;
-    retry.reset();
     waiting = [];
     batch(() => {
       transcript.value = fromPage(page);
@@ -83,8 +80,8 @@ export function openLiveSession(options: LiveSessionOptions): LiveSession {
     isLoading.value = false;
     onConnection(final ?? lostState(browser, transcript.peek() !== null));
     if (final) {
-      loaded.resolve();
       onRefused(problem);
+      loaded.resolve();
     } else retry.later(load, problem.retryAfterMs ?? 0);
   }
 
@@ -105,8 +102,9 @@ export function openLiveSession(options: LiveSessionOptions): LiveSession {
       onEvents(events.filter(({ seq }) => seq === undefined || seq > before.lastSeq));
     });
     if (after.isDeleted) end();
-    else if (after.hasGap) load();
+    else if (after.hasGap) reload();
     else {
+      retry.reset();
       if (after.hasHole) holeTimer ??= browser.setTimeout(mendHole, holeMs);
       noteBusy();
     }
@@ -114,7 +112,13 @@ export function openLiveSession(options: LiveSessionOptions): LiveSession {
 
   function mendHole(): void {
     holeTimer = undefined;
-    if (transcript.peek()?.hasHole) load();
+    if (transcript.peek()?.hasHole) reload();
+  }
+
+  function reload(): void {
+    stream?.close();
+    stream = undefined;
+    retry.later(load);
   }
 
   function end(): void {
@@ -162,13 +166,17 @@ export function openLiveSession(options: LiveSessionOptions): LiveSession {
     await loadTurns(`&cursor=${oldest}`);
   }
 
-  load();
+  if (options.madeFor === undefined) load();
+  else show(emptyPage(session, options.madeFor));
   return {
     loaded: loaded.promise,
     loadOlder: () => (older ??= fetchOlder().finally(() => (older = undefined))),
     reconnect() {
       if (stream) stream.reconnect();
-      else if (!transcript.peek()?.isDeleted) load();
+      else if (!transcript.peek()?.isDeleted) {
+        retry.stop();
+        load();
+      }
     },
     close() {
       closing.abort();
@@ -180,6 +188,10 @@ export function openLiveSession(options: LiveSessionOptions): LiveSession {
   };
 }
 
-export function isUnderWay({ state }: Turn): boolean {
+function emptyPage(session: string, agent: string): Page {
+  return { session, agent, title: null, messages: [], turns: [], approvals: [], last_seq: 0, next_cursor: null };
+}
+
+function isUnderWay({ state }: Turn): boolean {
   return state === "queued" || state === "running" || state === "waiting";
 }

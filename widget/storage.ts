@@ -1,7 +1,8 @@
 // What outlives the page. A page may be forbidden to store anything: nothing here ever fails, it is then only forgotten.
-import type { Browser } from "./browser.ts";
+import type { Stored } from "./browser.ts";
 
-export function readStored({ storage }: Browser, key: string): string | null {
+/** `storage`: as the browser has it, which may throw. */
+export function readStored(storage: () => Stored, key: string): string | null {
   try {
     return storage().getItem(key);
   } catch {
@@ -10,7 +11,7 @@ export function readStored({ storage }: Browser, key: string): string | null {
 }
 
 /** Null removes it. */
-export function writeStored({ storage }: Browser, key: string, value: string | null): void {
+export function writeStored(storage: () => Stored, key: string, value: string | null): void {
   try {
     if (value === null) storage().removeItem(key);
     else storage().setItem(key, value);

@@ -52,7 +52,7 @@ export function createTokens(options: TokenOptions): Tokens {
 
   /** A visitor stays the same person by the token that they had before, also one that has run out. */
   async function askGateway(): Promise<Token> {
-    const before = known?.token ?? readStored(browser, visitorKey);
+    const before = known?.token ?? readStored(browser.storage, visitorKey);
     const reply = await browser
       .fetch(`${gateway}/api/tokens`, {
         method: "POST",
@@ -65,7 +65,7 @@ export function createTokens(options: TokenOptions): Tokens {
       .catch((error: unknown) => Promise.reject(asProblem(error)));
     if (!reply.ok) throw await problemOf(reply, browser.now);
     const made = (await reply.json()) as Token;
-    writeStored(browser, visitorKey, made.token);
+    writeStored(browser.storage, visitorKey, made.token);
     return made;
   }
 

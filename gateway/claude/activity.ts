@@ -5,7 +5,7 @@ export interface Activity {
   note(event: TurnEvent): void;
   /** A tool runs: the CLI is silent for as long as it takes. */
   readonly isToolRunning: boolean;
-  /** Milliseconds for which the CLI has announced to be silent, from its last event on. */
+  /** Milliseconds for which the CLI has announced to be silent: until it goes on with its turn. */
   readonly announcedMs: number;
 }
 
@@ -15,7 +15,9 @@ export function createActivity(): Activity {
   let announcedMs = 0;
   return {
     note(event) {
-      announcedMs = event.type === "api_retry" ? event.delay_ms : 0;
+      if (event.type === "api_retry") announcedMs = event.delay_ms;
+      // What is said beside the turn does not end the wait.
+      else if (event.type !== "notice" && event.type !== "rate_limit") announcedMs = 0;
       if (event.type === "content_block_start") {
         const { type, id } = event.content_block;
         if (type === "tool_use" && typeof id === "string")

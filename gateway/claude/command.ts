@@ -1,6 +1,6 @@
 // [P1, P2, P7] An agent and a session → the command line, the environment and the private files of its process. Pure. The prompt
 // is no part of it: prompts go through the FIFO alone.
-import type { AgentConfig, Billing } from "../protocol/agents.ts";
+import { ownMcpServer, type AgentConfig, type Billing } from "../protocol/agents.ts";
 import type { PromptBlock } from "../protocol/prompt.ts";
 
 /** How a process takes its session up: anew, by its file (from any folder), or as a branch of the session in a file, behind an answer or at its end. */
@@ -22,6 +22,14 @@ export interface CommandInput {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Marks the process and everything it starts, for the sweep: see process-table.ts. */
   readonly marker: string;
+  /** Where, and with what token, the process reaches the agents that its own supervises. */
+  readonly supervision?: Supervision | undefined;
+}
+
+export interface Supervision {
+  /** The gateway's own MCP server. */
+  readonly url: string;
+  readonly token: string;
 }
 
 export interface Command {
@@ -61,6 +69,7 @@ const alwaysPassed = [
   "CLAUDE_CODE_MAX_RETRIES",
   "API_TIMEOUT_MS",
   "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
+  "CLAUDE_CODE_ENABLE_TODO_TOOLS",
 ];
 
 /** Credentials that are billed to a subscription. */
@@ -86,6 +95,9 @@ const apiKeyVariables = [
   "ANTHROPIC_FOUNDRY_RESOURCE",
 ];
 
+/** Behind the end of a turn by its own clock. */
+const afterTurnMs = 60_000;
+
 /** Tools with which a process would do something between turns, or leave its workspace. */
 const restlessTools = ["ScheduleWakeup", "SendMessage", "EnterWorktree", "ExitWorktree", "Workflow"];
 
@@ -100,6 +112,7 @@ export function buildCommand(input: CommandInput): Command {
     return [`--${name}=${privateFolder}/${file}`];
   };
   const json = (value: unknown) => (value === undefined ? undefined : JSON.stringify(value));
+  const allowed = [...agent.allowed_tools, ...(input.supervision ? [`mcp__${ownMcpServer}`] : [])];
   const disallowed = [...(agent.background_tasks ? [] : restlessTools), ...agent.disallowed_tools];
   const args = [
     "--print",
@@ -111,18 +124,33 @@ export function buildCommand(input: CommandInput): Command {
     `--permission-mode=${agent.permission_mode}`,
     `--setting-sources=${agent.setting_sources.join(",")}`,
     "--strict-mcp-config",
-    ...fileFlag("mcp-config", "mcp.json", json(agent.mcp_servers && { mcpServers: agent.mcp_servers })),
+    ...fileFlag("mcp-config", "mcp.json", json(mcpConfig(input))),
     ...fileFlag("append-system-prompt-file", "instructions.md", agent.instructions),
     ...fileFlag("agents", "subagents.json", json(agent.subagents)),
+    ...fileFlag("settings", "settings.json", json(agent.hooks && { hooks: agent.hooks })),
     ...flag("model", agent.model),
     ...flag("fallback-model", agent.fallback_model),
     ...flag("max-turns", agent.max_model_turns),
     ...flag("max-budget-usd", agent.max_budget_usd),
-    ...flag("allowed-tools", agent.allowed_tools.join(",") || undefined),
+    ...flag("allowed-tools", allowed.join(",") || undefined),
     ...flag("disallowed-tools", disallowed.join(",") || undefined),
     ...sessionFlags(input),
   ];
   return { args, env: environmentOf(input), cwd: workspace, files };
+}
+
+function mcpConfig({ agent, supervision }: CommandInput): { mcpServers: Record<string, unknown> } | undefined {
+  if (!supervision) return agent.mcp_servers && { mcpServers: agent.mcp_servers };
+  const own = {
+    type: "http",
+    url: supervision.url,
+    headers: { Authorization: `Bearer ${supervision.token}` },
+    // A call may wait as long as the turn may run: the CLI would give it up sooner, and after five minutes without a word.
+    timeout: agent.turn_timeout_s * 1000 + afterTurnMs,
+    // Else a model would first have to search for these tools, and a first turn might begin without them.
+    alwaysLoad: true,
+  };
+  return { mcpServers: { ...agent.mcp_servers, [ownMcpServer]: own } };
 }
 
 function sessionFlags({ session, origin }: CommandInput): string[] {
@@ -146,7 +174,8 @@ export function credentialVariables(billing: Billing): string[] {
   ];
 }
 
-function environmentOf({ agent, environment, marker, privateFolder }: CommandInput): Record<string, string> {
+function environmentOf(input: CommandInput): Record<string, string> {
+  const { agent, environment, marker, privateFolder, supervision } = input;
   const passed = [...alwaysPassed, ...credentialVariables(agent.billing)];
   const env: Record<string, string> = {};
   for (const name of passed) {
@@ -163,8 +192,15 @@ function environmentOf({ agent, environment, marker, privateFolder }: CommandInp
     env["CLAUDE_CODE_DISABLE_BACKGROUND_TASKS"] = "1";
     env["CLAUDE_CODE_DISABLE_CRON"] = "1";
   }
+  if (supervision) Object.assign(env, withoutProxy(supervision.url, env));
   env[markerVariable] = marker;
   return env;
+}
+
+/** The way to the gateway itself leads through no proxy. Programs read the one spelling or the other. */
+function withoutProxy(url: string, { NO_PROXY, no_proxy }: Record<string, string>): Record<string, string> {
+  const hosts = [NO_PROXY ?? no_proxy, new URL(url).hostname].filter((host) => host !== undefined && host !== "");
+  return { NO_PROXY: hosts.join(","), no_proxy: hosts.join(",") };
 }
 
 /**

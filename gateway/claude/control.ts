@@ -77,7 +77,8 @@ export function createControl({ write, decide }: ControlOptions): Control {
 
   return {
     initialize: async () => {
-      const response = await request({ subtype: "initialize" });
+      // Else a conversation keeps the system prompt that it began with, and with it its agent's old instructions.
+      const response = await request({ subtype: "initialize", systemPromptSnapshot: false });
       const parsed = z.looseObject({ account }).safeParse(response);
       return parsed.success ? parsed.data.account : {};
     },
@@ -120,6 +121,14 @@ function failure(request_id: string, error: string): string {
 export function billingFits(billing: Billing, reported: Account): boolean {
   if (billing === "any") return true;
   return billing === paidBy(reported);
+}
+
+/** What a turn's `apiKeySource` is where a key pays that is billed by use. */
+const keySources = new Set(["ANTHROPIC_API_KEY", "apiKeyHelper", "/login managed key"]);
+
+/** [P5] Whether the source that a turn begins with may pay. It names keys alone: of logins it says nothing. */
+export function turnBillingFits(billing: Billing, apiKeySource: string): boolean {
+  return billing !== "subscription" || !keySources.has(apiKeySource);
 }
 
 /** Who pays by the CLI's account: a login of claude.ai is a subscription, everything else that it names is billed by use. */

@@ -5,11 +5,11 @@ import { terminalEventTypes, type PermissionMode } from "../protocol/codes.ts";
 import type { By, TerminalEvent, TurnEvent } from "../protocol/events.ts";
 import type { PromptBlock } from "../protocol/prompt.ts";
 import { promptLine } from "./command.ts";
-import { billingFits, createControl, paidBy, type Account, type Decision } from "./control.ts";
+import { billingFits, createControl, paidBy, turnBillingFits, type Account, type Decision } from "./control.ts";
 import { launch, StartFailure, type LaunchOptions } from "./launch.ts";
 import type { Line } from "./lines.ts";
 import { createNoise } from "./noise.ts";
-import { readMessage, type CanUseToolRequest, type CliMessage } from "./messages.ts";
+import { isInit, readMessage, type CanUseToolRequest, type CliMessage, type InitMessage } from "./messages.ts";
 import { failure, failureOf, type Failure } from "./outcome.ts";
 import type { Exit } from "./process.ts";
 import { createQuestions, type Decide } from "./questions.ts";
@@ -72,13 +72,14 @@ export interface Driver {
    * cancel that comes late must not meet the next one.
    */
   cancel(by: By, turn?: string): void;
-  /** Ends the process and all it started. A running turn fails as `process_died`. */
-  end(): Promise<void>;
+  /** Ends the process and all it started. A running turn fails as `process_died`, or for the given reason. */
+  end(reason?: Failure): Promise<void>;
   /** The newest of what the CLI wrote beside its protocol: stderr, and the lines behind notices. For operators alone. */
   diagnostics(): string;
 }
 
 const maxDiagnosticChars = 64 * 1024;
+const billedByUse = "The CLI began this turn with a key that is billed by use, so it was stopped.";
 
 /** Starts the process. Rejects with a `StartFailure` only where the operating system refuses; all else is `ready`'s. */
 export async function startDriver(options: DriverOptions): Promise<Driver> {
@@ -92,6 +93,7 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
   let isUsable = true;
   let isGone = false;
   let answerUuid: string | undefined;
+  let endedFor: Failure | undefined;
   const noise = createNoise();
   let running: RunningTurn | undefined;
   const questions = createQuestions(options.decide);
@@ -118,7 +120,7 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
     clearTimeout(startTimer);
     isUsable = false;
     isGone = true;
-    const reason = isReady ? failure("process_died") : failure("spawn_failed");
+    const reason = isReady ? (endedFor ?? failure("process_died")) : failure("spawn_failed");
     setNotReady(new StartFailure(reason));
     control.close();
     emit(translator.abandon(reason));
@@ -147,7 +149,9 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
         events.push({ ...noise.note(line), turn: translator.ours ?? null });
       }
     }
-    deliver(events);
+    // [T5] A CLI that writes nothing but what is no message is as good as silent.
+    if (lines.some(({ kind }) => kind === "json")) deliver(events);
+    else emit(events);
   }
 
   function deliver(events: TurnEvent[]): void {
@@ -180,7 +184,17 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
     }
     if (message.type === "result" && message.subtype === "error_max_budget_usd") isUsable = false;
     answerUuid = answerUuidOf(message) ?? answerUuid;
-    return translator.push(message);
+    const said = translator.push(message);
+    if (isInit(message)) confirmBilling(message);
+    return said;
+  }
+
+  /** [P5] What the CLI said at its start must still hold when it begins a turn: its login may have changed meanwhile. */
+  function confirmBilling({ apiKeySource }: InitMessage): void {
+    if (turnBillingFits(agent.billing, apiKeySource)) return;
+    isUsable = false;
+    if (running && translator.current === running.turn) endTurnAs(failure("billing_mismatch", billedByUse));
+    else void end();
   }
 
   function emit(events: TurnEvent[]): void {
@@ -203,7 +217,7 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
       turn,
       { turnMs: timeoutS * 1000, silenceMs: agent.silence_timeout_s * 1000 },
       ended.resolve,
-      onTimeout,
+      (code) => endTurnAs(failure(code)),
     );
     const isRunning = () => running?.turn === turn;
     let settings: Promise<() => Promise<void>> | undefined;
@@ -255,9 +269,9 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
     };
   }
 
-  function onTimeout(code: "silence_timeout" | "turn_timeout"): void {
-    translator.condemn(failure(code));
-    stopTurn(failure(code));
+  function endTurnAs(reason: Failure): void {
+    translator.condemn(reason);
+    stopTurn(reason);
   }
 
   /** Asks the CLI to end its turn, and ends the process if it does not. */
@@ -275,11 +289,12 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
     }, deadlines.interruptMs);
   }
 
-  async function end(): Promise<void> {
+  async function end(reason = failure("process_died")): Promise<void> {
     isUsable = false;
+    endedFor ??= reason;
     if (translator.ours !== undefined || translator.isBusyOnItsOwn) {
       // The CLI ends its tools only when it is interrupted: killed, it leaves them behind. Its `result` then speaks of an error.
-      if (running?.hasPrompt) translator.condemn(failure("process_died"));
+      if (running?.hasPrompt) translator.condemn(reason);
       const third = deadlines.endMs / 3;
       await Promise.race([control.interrupt().catch(() => {}), timeout(third), child.exited]);
       await child.end(deadlines.endMs - third);

@@ -1,7 +1,7 @@
 // The start of a session's process: its workspace checked, its private folder made, its command built, the child started.
 import { statSync } from "node:fs";
 import type { AgentConfig } from "../protocol/agents.ts";
-import { buildCommand, type SessionOrigin } from "./command.ts";
+import { buildCommand, type SessionOrigin, type Supervision } from "./command.ts";
 import type { Line } from "./lines.ts";
 import { failure, type Failure } from "./outcome.ts";
 import { startProcess, type ClaudeProcess } from "./process.ts";
@@ -20,6 +20,8 @@ export interface LaunchOptions {
   /** `<data>/run`. */
   readonly runFolder: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** For an agent that supervises others. */
+  readonly supervision?: Supervision | undefined;
   readonly maxLineBytes?: number;
 }
 
@@ -48,6 +50,7 @@ export async function launch(options: LaunchOptions, onLines: (lines: Line[]) =>
       workspace,
       privateFolder: folder.path,
       environment,
+      supervision: options.supervision,
       marker: folder.marker,
     });
     return startProcess({ binary, command, folder, onLines, ...(maxLineBytes === undefined ? {} : { maxLineBytes }) });

@@ -99,7 +99,7 @@ export async function withDescriptors<Result>(action: () => Result): Promise<Res
     }
 }
 
-function isWithoutDescriptors(error: unknown): boolean {
+export function isWithoutDescriptors(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;
   return code === "EMFILE" || code === "ENFILE";
 }

@@ -2,10 +2,17 @@
 // files. It is the registry too: what stands in it after a crash is what the next start has to sweep [P3].
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { familyOf, killAll, markedWith, startTimeOf, type ProcessEntry } from "./process-table.ts";
+import {
+  familyOf,
+  isWithoutDescriptors,
+  killAll,
+  markedWith,
+  startTimeOf,
+  type ProcessEntry,
+} from "./process-table.ts";
 
 export interface PrivateFolder {
   readonly marker: string;
@@ -15,6 +22,7 @@ export interface PrivateFolder {
   write(files: Readonly<Record<string, string>>): void;
   /** Notes the process, for the sweep. */
   note(pid: number): void;
+  /** Throws only where a file descriptor is missing. */
   remove(): void;
 }
 
@@ -28,7 +36,7 @@ export async function makePrivateFolder(runFolder: string): Promise<PrivateFolde
   try {
     await promisify(execFile)("mkfifo", ["-m", "600", stdin, stderr]);
   } catch (error) {
-    rmSync(path, { recursive: true, force: true });
+    removeFolder(path);
     throw error;
   }
   return {
@@ -42,9 +50,7 @@ export async function makePrivateFolder(runFolder: string): Promise<PrivateFolde
     note(pid) {
       writeFileSync(join(path, "pid"), `${pid} ${startTimeOf(pid) ?? ""}`);
     },
-    remove() {
-      rmSync(path, { recursive: true, force: true });
-    },
+    remove: () => removeFolder(path),
   };
 }
 
@@ -59,8 +65,30 @@ export async function sweep(runFolder: string): Promise<number> {
     ...[...markers].flatMap((marker) => noted(join(runFolder, marker))),
     ...markedWith(markers),
   ]);
-  for (const marker of markers) rmSync(join(runFolder, marker), { recursive: true, force: true });
+  for (const marker of markers) removeFolder(join(runFolder, marker));
   return killed;
+}
+
+/** The tools of a process can write here, and so close folders against being emptied. */
+function removeFolder(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch (error) {
+    if (isWithoutDescriptors(error)) throw error;
+    try {
+      openFolders(path);
+      rmSync(path, { recursive: true, force: true });
+    } catch (again) {
+      if (isWithoutDescriptors(again)) throw again;
+      // Nothing runs in it any more, and the next start tries anew: no reason for a process, or a gateway, to fail.
+    }
+  }
+}
+
+function openFolders(path: string): void {
+  chmodSync(path, 0o700);
+  for (const entry of readdirSync(path, { withFileTypes: true }))
+    if (entry.isDirectory()) openFolders(join(path, entry.name));
 }
 
 function foldersIn(runFolder: string): string[] {

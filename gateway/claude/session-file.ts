@@ -1,6 +1,7 @@
 // [P6] Where the CLI keeps a session: `<session>.jsonl`, with a folder `<session>/` beside it for its subagents. It lies in
 // `$CLAUDE_CONFIG_DIR/projects/<folder>/`, or where Sluice brought it back from a snapshot. The file decides how a session is brought back, since a
 // process that was killed early has left none.
+import { isUtf8 } from "node:buffer";
 import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { homedir } from "node:os";
@@ -26,20 +27,29 @@ export function findSessionFile(places: SessionPlaces, session: string): string 
   return newest?.path;
 }
 
-/** Removes all files of the session. Returns how many places held one. */
+/** What the CLI keeps of a session beside its file, in folders that are named after it: what its tools' shells set, copies of edited files. */
+const sideFolders = ["session-env", "file-history"];
+
+/** Removes all files of the session. Returns how many places held its own file. */
 export function removeSessionFiles(places: SessionPlaces, session: string): number {
   const found = candidates(places, session).filter((path) => statSync(path, { throwIfNoEntry: false }));
   for (const path of found) {
     rmSync(path, { force: true });
     rmSync(path.replace(/\.jsonl$/, ""), { recursive: true, force: true });
   }
-  if (places.restored !== undefined) rmSync(join(places.restored, session), { recursive: true, force: true });
+  const others = sideFolders.map((name) => join(configFolder(places), name, session));
+  if (places.restored !== undefined) others.push(join(places.restored, session));
+  for (const path of others) rmSync(path, { recursive: true, force: true });
   return found.length;
 }
 
-function candidates({ environment, restored }: SessionPlaces, session: string): string[] {
-  const configFolder = environment["CLAUDE_CONFIG_DIR"] ?? join(environment["HOME"] ?? homedir(), ".claude");
-  const projects = join(configFolder, "projects");
+function configFolder({ environment }: SessionPlaces): string {
+  return environment["CLAUDE_CONFIG_DIR"] ?? join(environment["HOME"] ?? homedir(), ".claude");
+}
+
+function candidates(places: SessionPlaces, session: string): string[] {
+  const { restored } = places;
+  const projects = join(configFolder(places), "projects");
   const paths = foldersIn(projects).map((project) => join(projects, project, `${session}.jsonl`));
   return restored === undefined ? paths : [...paths, join(restored, session, `${session}.jsonl`)];
 }
@@ -53,8 +63,12 @@ function foldersIn(path: string): string[] {
   }
 }
 
-/** Files of a session by their path beside its `.jsonl`, whose own path is empty. */
-const pack = z.object({ version: z.literal(1), files: z.record(z.string(), z.string()) });
+/** Files of a session by their path beside its `.jsonl`, whose own path is empty; those that are no text in base64. */
+const pack = z.object({
+  version: z.literal(1),
+  files: z.record(z.string(), z.string()),
+  binary: z.record(z.string(), z.base64()).default({}),
+});
 
 /**
  * Packs a session's file and folder; undefined while the file does not hold the answer `answerUuid`. The CLI may be writing: what is behind
@@ -64,14 +78,17 @@ async function packSession(file: string, answerUuid: string): Promise<Uint8Array
   const text = await readFile(file, "utf8");
   if (!text.includes(`"${answerUuid}"`)) return undefined;
   const files: Record<string, string> = { "": text.slice(0, text.lastIndexOf("\n") + 1) };
+  const binary: Record<string, string> = {};
   const folder = file.replace(/\.jsonl$/, "");
   const names = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
   for (const entry of names) {
     if (!entry.isFile()) continue;
     const path = join(entry.parentPath, entry.name);
-    files[relative(folder, path)] = await readFile(path, "utf8");
+    const bytes = await readFile(path);
+    if (isUtf8(bytes)) files[relative(folder, path)] = bytes.toString("utf8");
+    else binary[relative(folder, path)] = bytes.toString("base64");
   }
-  return promisify(gzip)(JSON.stringify({ version: 1, files } satisfies z.infer<typeof pack>));
+  return promisify(gzip)(JSON.stringify({ version: 1, files, binary } satisfies z.infer<typeof pack>));
 }
 
 const packAttempts = 40;
@@ -97,13 +114,17 @@ export async function packAnswered(
 
 /** Writes a packed session to `<folder>/<origin>.jsonl`; resolves with that path. */
 export async function unpackSession(packed: Uint8Array, folder: string, origin: string): Promise<string> {
-  const { files } = pack.parse(JSON.parse((await promisify(gunzip)(packed)).toString("utf8")));
+  const { files, binary } = pack.parse(JSON.parse((await promisify(gunzip)(packed)).toString("utf8")));
   const file = join(folder, `${origin}.jsonl`);
-  for (const [name, text] of Object.entries(files)) {
+  const contents = [
+    ...Object.entries(files),
+    ...Object.entries(binary).map(([name, data]) => [name, Buffer.from(data, "base64")] as const),
+  ];
+  for (const [name, content] of contents) {
     const path = name === "" ? file : join(folder, origin, name);
     if (relative(folder, path).startsWith("..")) throw new Error("a packed session has a file outside its folder");
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    writeFileSync(path, text, { mode: 0o600 });
+    writeFileSync(path, content, { mode: 0o600 });
   }
   return file;
 }

@@ -4,6 +4,11 @@ export const demoHelp = `I am Sluice's demo model. I answer any prompt by repeat
 
 - \`markdown\`, \`table\` or \`code\`: an answer with headings, a table and a block of code
 - \`think\`: some thinking before the answer
+- \`make a plan\`: a list of tasks, and work on them
+- \`run a command\`, \`edit a file\`: tools that ask for permission
+- \`ask me something\`: a question with choices (say \`ask me\`)
+- \`use a subagent\`: an agent that calls tools of its own
+- \`fail\`: an error of the API
 
 Lines that begin with \`demo:\` are steps, one answer each, in order:
 
@@ -15,6 +20,7 @@ Lines that begin with \`demo:\` are steps, one answer each, in order:
 | \`demo:markdown\` | the Markdown sample |
 | \`demo:tool Bash {"command":"ls"}\` | a tool call |
 | \`demo:tools [{"name":"Bash","input":{}}]\` | several calls in one message |
+| \`demo:text It said: {{1.answer}}\` | \`{{1}}\` is what a tool answered first, \`{{1.answer}}\` a field of its JSON; in calls too |
 | \`demo:error status=529 times=2\` | an API error, so many times |
 | \`demo:cut after=3 rate=50\` | the stream breaks after so many deltas |
 | \`demo:hang ms=60000\` | no answer for so long |

@@ -1,6 +1,7 @@
 // What the demo model does with a prompt: lines that begin with `demo:` are steps, one API answer each; any other prompt is
 // answered in words. Pure: it reads a Messages API request and returns the step that is due, nothing more.
 import { demoHelp, markdownSample } from "./samples.ts";
+import { tourSteps } from "./tour.ts";
 
 /** A content block of a Messages API request, as far as the demo model looks at it. */
 export interface RequestBlock {
@@ -44,7 +45,7 @@ export function readScript(messages: readonly RequestMessage[]): Script {
   const prompt = at < 0 ? "" : promptOf(messages[at]!);
   const later = messages.slice(at + 1);
   const position = later.filter((message) => message.role === "assistant").length;
-  const { steps, limit } = parse(prompt);
+  const { steps, limit } = parse(prompt, resultsIn(later));
   const step = steps[position] ?? { kind: "text", text: afterwards(later) };
   return { prompt, position, step, limit };
 }
@@ -78,7 +79,7 @@ function isAdded(text: string): boolean {
   return /^\s*(?:<system-reminder>|\[Request interrupted by user|\[Image: source: )/.test(text);
 }
 
-function parse(prompt: string): { steps: Step[]; limit: Limit | undefined } {
+function parse(prompt: string, results: readonly string[]): { steps: Step[]; limit: Limit | undefined } {
   const steps: Step[] = [];
   let limit: Limit | undefined;
   for (const line of prompt.split("\n")) {
@@ -86,9 +87,9 @@ function parse(prompt: string): { steps: Step[]; limit: Limit | undefined } {
     if (!match) continue;
     const [, name = "", rest = ""] = match;
     if (name === "limit") limit = parseLimit(rest);
-    else steps.push(parseStep(name, rest));
+    else steps.push(parseStep(name, filledIn(rest, results, name.startsWith("tool"))));
   }
-  if (steps.length === 0) steps.push(answerInWords(prompt));
+  if (steps.length === 0) steps.push(...(tourSteps(prompt) ?? [answerInWords(prompt)]));
   return { steps, limit };
 }
 
@@ -177,11 +178,35 @@ function echo(prompt: string): string {
 
 /** The closing words after tool calls: they repeat what the tools answered, cut to 2,000 characters. */
 function afterwards(later: readonly RequestMessage[]): string {
-  const results = later
+  return `The demo model is done. The tools answered:\n\n${resultsIn(later).join("\n").slice(0, 2000)}`;
+}
+
+/** What the tools have answered, in that order. */
+function resultsIn(later: readonly RequestMessage[]): string[] {
+  return later
     .flatMap((message) => (typeof message.content === "string" ? [] : message.content))
     .filter((block) => block.type === "tool_result")
     .map((block) => textOf(block.content));
-  return `The demo model is done. The tools answered:\n\n${results.join("\n").slice(0, 2000)}`;
+}
+
+/** `{{2}}` is the second answer of a tool, `{{2.turn}}` a field of it where that is JSON. What cannot be filled in yet stays as it is. */
+function filledIn(rest: string, results: readonly string[], isJson: boolean): string {
+  return rest.replace(/\{\{(\d+)((?:\.\w+)*)\}\}/g, (reference, number: string, path: string) => {
+    const result = results[Number(number) - 1];
+    const value = result === undefined ? undefined : fieldOf(result, path.split(".").slice(1));
+    if (value === undefined) return reference;
+    const text = typeof value === "string" ? value : JSON.stringify(value);
+    return isJson ? JSON.stringify(text).slice(1, -1) : text;
+  });
+}
+
+function fieldOf(text: string, path: readonly string[]): unknown {
+  let value: unknown = text;
+  for (const [depth, name] of path.entries()) {
+    if (depth === 0) value = parseJson(text);
+    value = typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+  }
+  return value;
 }
 
 function textOf(content: unknown): string {

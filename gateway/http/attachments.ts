@@ -7,6 +7,8 @@ import { GatewayError } from "../protocol/errors.ts";
 import type { Env } from "./env.ts";
 import { absoluteUrl, type RouteDeps } from "./routes.ts";
 
+const unknownType = "application/octet-stream";
+
 export function mountAttachments(app: Hono<Env>, deps: RouteDeps): void {
   const maxBytes = deps.limits.attachment_bytes;
   const limit = bodyLimit({
@@ -24,6 +26,7 @@ async function postAttachment(c: Context<Env>, deps: RouteDeps): Promise<Respons
   const bytes = new Uint8Array(await c.req.arrayBuffer());
   if (bytes.length === 0) throw new GatewayError("invalid_request", "The body is empty; it must be the attachment.");
   const attachment = readAttachment(bytes, { mediaType, maxBytes: deps.limits.attachment_bytes });
+  await deps.rates.upload(c, c.get("caller"));
   const { key, user } = c.get("caller");
   const upload = { kind: "upload", owner: { key, user }, attachment, at: Date.now() } as const;
   await deps.log.appendNow({ session: "", events: [], before: [upload] });
@@ -35,7 +38,11 @@ async function getAttachment(c: Context<Env>, { store }: RouteDeps): Promise<Res
   const hash = (c.req.param("hash") ?? "").toLowerCase();
   const found = /^[0-9a-f]{64}$/.test(hash) ? await store.attachment(c.get("caller"), hash) : undefined;
   if (!found) throw new GatewayError("not_found", "There is no such attachment.");
-  c.header("Content-Type", found.mediaType);
+  // What a tool called its image is a header only where it can be one.
+  c.header(
+    "Content-Type",
+    /^[\w.+-]+\/[\w.+-]+(?:; charset=utf-8)?$/.test(found.mediaType) ? found.mediaType : unknownType,
+  );
   // Its name is its content: it never changes, but only its owner may keep it.
   c.header("Cache-Control", "private, max-age=31536000, immutable");
   c.header("X-Content-Type-Options", "nosniff");

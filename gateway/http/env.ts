@@ -8,6 +8,8 @@ export interface Env {
   Bindings: Partial<HttpBindings>;
   Variables: {
     requestId: string;
+    /** Set by the guard: no other site's page sent it, as far as its `Origin` says. */
+    isOfOwnPage: boolean;
     /** Set by authentication: who it is, and as whom they ask. */
     identity: Identity;
     caller: Caller;

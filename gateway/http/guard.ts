@@ -2,21 +2,25 @@
 // a page that rebinds its name to this machine or that posts from elsewhere.
 import type { Context, MiddlewareHandler } from "hono";
 import { GatewayError } from "../protocol/errors.ts";
+import { mcpPath } from "./auth/identity.ts";
 import type { Env } from "./env.ts";
 
 export interface GuardOptions {
   /** Host names without port, lower case; loopback is always among them. */
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
+  /** Its pages are the gateway's own, also where a proxy in front gives requests another Host. */
+  readonly publicUrl: string | undefined;
 }
 
 const loopbackHosts = ["localhost", "127.0.0.1", "[::1]"];
 const exposedHeaders =
-  "Location, Retry-After, ETag, RateLimit, RateLimit-Policy, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Sluice-Session, Sluice-Turn";
+  "Location, Link, Retry-After, ETag, RateLimit, RateLimit-Policy, Sluice-Session, Sluice-Turn, Sluice-Last-Seq";
 const preflightSeconds = "600";
 
-export function createGuard({ allowedHosts, allowedOrigins }: GuardOptions): MiddlewareHandler<Env> {
+export function createGuard({ allowedHosts, allowedOrigins, publicUrl }: GuardOptions): MiddlewareHandler<Env> {
   const hosts = new Set([...loopbackHosts, ...allowedHosts.map((host) => host.toLowerCase())]);
+  const publicOrigin = publicUrl === undefined ? undefined : new URL(publicUrl).origin;
   const origins = new Set(allowedOrigins);
 
   return async (c, next) => {
@@ -28,15 +32,18 @@ export function createGuard({ allowedHosts, allowedOrigins }: GuardOptions): Mid
         "The Host header names no host of this gateway. Its operator can allow it: SLUICE_ALLOWED_HOSTS.",
       );
     const origin = c.req.header("origin");
-    const isOwn = origin !== undefined && (origin === `http://${host}` || origin === `https://${host}`);
+    const isSame = origin !== undefined && (origin === `http://${host}` || origin === `https://${host}`);
+    const isOwn = isSame || (origin !== undefined && origin === publicOrigin);
     const isAllowed = isOwn || (origin !== undefined && origins.has(origin));
-    if (origin !== undefined && isAllowed && !isOwn) allowReading(c, origin);
+    c.set("isOfOwnPage", isOwn || origin === undefined);
+    if (origin !== undefined && isAllowed && !isSame) allowReading(c, origin);
     if (c.req.method === "OPTIONS" && c.req.header("access-control-request-method") !== undefined) {
       if (!isAllowed) throw refused();
       return preflight(c);
     }
     // Of reads too: streams are reads, and what is read may be somebody's.
-    if (c.req.path.startsWith("/api/") || changesSomething(c)) checkOrigin(c, origin, isAllowed);
+    if (c.req.path.startsWith("/api/") || c.req.path === mcpPath || changesSomething(c))
+      checkOrigin(c, origin, isAllowed);
     await next();
   };
 }
@@ -73,7 +80,10 @@ function allowReading(c: Context<Env>, origin: string): void {
 
 function preflight(c: Context<Env>): Response {
   c.header("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE");
-  c.header("Access-Control-Allow-Headers", "authorization, content-type, idempotency-key, last-event-id, prefer");
+  c.header(
+    "Access-Control-Allow-Headers",
+    "authorization, content-type, idempotency-key, last-event-id, mcp-protocol-version, prefer",
+  );
   c.header("Access-Control-Max-Age", preflightSeconds);
   return c.body(null, 204);
 }

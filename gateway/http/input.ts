@@ -3,10 +3,16 @@ import type { Context } from "hono";
 import { z } from "zod";
 import { GatewayError } from "../protocol/errors.ts";
 import { userName } from "../protocol/requests.ts";
+import { validated } from "../protocol/validated.ts";
 import type { Env } from "./env.ts";
 
 /** Reads a JSON body. Its size is limited before: see app.ts. */
 export async function readJson<Schema extends z.ZodType>(c: Context<Env>, schema: Schema): Promise<z.infer<Schema>> {
+  return validated(schema, await readAnyJson(c));
+}
+
+/** The same before it is held to a schema. */
+export async function readAnyJson(c: Context<Env>): Promise<unknown> {
   const type = c.req.header("content-type")?.split(";")[0]?.trim().toLowerCase();
   // Nothing else: a form of a foreign page can send text/plain without asking first.
   if (type !== "application/json")
@@ -23,7 +29,7 @@ export async function readJson<Schema extends z.ZodType>(c: Context<Env>, schema
   }
   if (!isWithinDepth(value, maxDepth))
     throw new GatewayError("invalid_request", `The body is nested more than ${maxDepth} deep.`);
-  return validated(schema, value);
+  return value;
 }
 
 /** Parsing takes any depth, writing JSON does not: what is kept as it came must not be deeper than the stack. */
@@ -44,32 +50,6 @@ export function pathId(c: Context<Env>, name: "turn" | "session" | "approval"): 
   if (!z.uuid().safeParse(id).success)
     throw new GatewayError("not_found", `There is no ${name} "${id.slice(0, 100)}".`);
   return id.toLowerCase();
-}
-
-function validated<Schema extends z.ZodType>(schema: Schema, value: unknown): z.infer<Schema> {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const issue = deepest(parsed.error.issues[0]!);
-  const field = issue.path.join(".") || (issue.code === "unrecognized_keys" ? issue.keys[0] : undefined);
-  const what =
-    issue.code === "unrecognized_keys"
-      ? `unknown field ${issue.keys.map((key) => `"${key}"`).join(", ")}`
-      : issue.message;
-  throw new GatewayError(
-    "invalid_request",
-    `${field === undefined ? "" : `${field}: `}${what}`.slice(0, 500),
-    field === undefined ? {} : { field },
-  );
-}
-
-/** Of a union's issues, the one of the branch that came furthest: it says what is really wrong. */
-function deepest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
-  if (issue.code !== "invalid_union") return issue;
-  const branches = issue.errors.flatMap((errors) => errors.slice(0, 1)).map(deepest);
-  const best = branches.toSorted((a, b) => b.path.length - a.path.length)[0];
-  return best && best.path.length > 0
-    ? { ...best, path: [...issue.path, ...best.path] }
-    : { ...issue, message: best?.message ?? issue.message };
 }
 
 /** [L4] The cursor: `Last-Event-ID` beats `?after=`, since browsers repeat the old address. 0: from the start. */

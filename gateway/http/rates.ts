@@ -1,4 +1,4 @@
-// [T6] How much one caller gets: turns and tokens a minute, open streams; counted per service key, per user and per address, in memory. A
+// [T6] How much one caller gets: turns, uploads, sessions and tokens a minute, open streams; counted per service key, per user and per address, in memory. A
 // request that is refused here has cost nothing yet, and counts nowhere: one user's flood takes nothing from the others of its key.
 // The headers: https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
 import { isIP } from "node:net";
@@ -13,6 +13,10 @@ import type { Env } from "./env.ts";
 export interface Rates {
   /** Counts a turn that this caller asks for. Rejects with `too_many_requests`. Call it before anything is stored or started. */
   turn(c: Context<Env>, caller: Owner): Promise<void>;
+  /** The same for an attachment; as many as turns. */
+  upload(c: Context<Env>, caller: Owner): Promise<void>;
+  /** The same for a session that is made, branched or warmed up; as many as turns. */
+  session(c: Context<Env>, caller: Owner): Promise<void>;
   /** The same for a token; `user` is the one that it is for. */
   token(c: Context<Env>, caller: Owner): Promise<void>;
   /** Counts a reply that stays open, until it is closed; throws `too_many_requests`. Without a socket nothing is counted. */
@@ -54,21 +58,30 @@ export function createRates({ rates, trusted_proxies: proxies }: Pick<Limits, "r
       subjects.push({ kind: "user", id: JSON.stringify([key, user]), rate: isVisitor ? visitorRate : rates.user });
     return subjects;
   }
-  const turns = createCounter("turns");
-  const tokens = createCounter("tokens");
+  const turns = createCounter("turns", "turns_per_minute");
+  const uploads = createCounter("uploads", "turns_per_minute");
+  const sessions = createCounter("sessions", "turns_per_minute");
+  const tokens = createCounter("tokens", "tokens_per_minute");
   const openStreams = createPlaces();
   return {
     turn: (c, caller) => turns(c, subjectsOf(c, caller)),
+    upload: (c, caller) => uploads(c, subjectsOf(c, caller)),
+    session: (c, caller) => sessions(c, subjectsOf(c, caller)),
     token: (c, caller) => tokens(c, subjectsOf(c, caller)),
     stream(c, caller) {
       const outgoing = c.env?.outgoing;
-      if (outgoing) outgoing.once("close", openStreams(subjectsOf(c, caller)));
+      // Whoever has gone already will not say so again: its place would be taken for good.
+      if (outgoing && !outgoing.destroyed) outgoing.once("close", openStreams(subjectsOf(c, caller)));
     },
   };
 }
 
-function createCounter(what: "turns" | "tokens"): (c: Context<Env>, subjects: readonly Subject[]) => Promise<void> {
-  const field = `${what}_per_minute` as const;
+type Counted = "turns" | "uploads" | "sessions" | "tokens";
+
+function createCounter(
+  what: Counted,
+  field: "turns_per_minute" | "tokens_per_minute",
+): (c: Context<Env>, subjects: readonly Subject[]) => Promise<void> {
   const limiters = new Map<string, RateLimiterMemory>();
   let last: Promise<unknown> = Promise.resolve();
 
@@ -88,6 +101,8 @@ function createCounter(what: "turns" | "tokens"): (c: Context<Env>, subjects: re
     const counts: Count[] = [];
     for (const subject of subjects) counts.push(countOf(subject, await limiterOf(subject).consume(subject.id)));
     const tightest = counts.toSorted((a, b) => a.left / a.limit - b.left / b.limit)[0]!;
+    // A tool of /mcp asks when its reply has begun.
+    if (c.finalized) return;
     c.header("RateLimit-Policy", policies);
     c.header("RateLimit", rateLimit(what, tightest));
   }
@@ -133,7 +148,7 @@ function createPlaces(): (subjects: readonly Subject[]) => () => void {
 
 const whose = { address: "from this address", key: "with this key", user: "of this user" };
 
-function tooMany(what: "turns" | "tokens" | "streams", count: Count, policies: string): GatewayError {
+function tooMany(what: Counted | "streams", count: Count, policies: string): GatewayError {
   const said = what === "streams" ? "Too many streams are open" : `Too many ${what} a minute`;
   return new GatewayError("too_many_requests", `${said} ${whose[count.kind]}. Try again later.`, {
     retry_after_s: count.resetS ?? streamRetryS,

@@ -3,6 +3,7 @@ import type { Context } from "hono";
 import type { EventLog } from "../log/event-log.ts";
 import type { Limits } from "../protocol/limits.ts";
 import type { Store } from "../store/port.ts";
+import type { Agents } from "../turns/agents.ts";
 import type { Sessions } from "../turns/sessions.ts";
 import type { Turns } from "../turns/turns.ts";
 import type { Identity } from "./auth/identity.ts";
@@ -15,6 +16,7 @@ export interface RouteDeps {
   readonly log: EventLog;
   readonly turns: Turns;
   readonly sessions: Sessions;
+  readonly agents: Agents;
   readonly limits: Limits;
   readonly tickets: Tickets;
   readonly rates: Rates;

@@ -21,7 +21,9 @@ export function mountSessions(app: Hono<Env>, deps: RouteDeps): void {
   app.get("/api/sessions", (c) => getSessions(c, deps));
   app.post("/api/sessions", async (c) => {
     const { agent, user, title } = await readJson(c, createSession);
-    return made(c, await sessions.create(narrowed(c.get("caller"), user), agent, title));
+    const caller = narrowed(c.get("caller"), user);
+    await deps.rates.session(c, caller);
+    return made(c, await sessions.create(caller, agent, title));
   });
   app.get("/api/sessions/:session", async (c) => {
     const row = await sessions.get(c.get("caller"), pathId(c, "session"));
@@ -38,10 +40,13 @@ export function mountSessions(app: Hono<Env>, deps: RouteDeps): void {
   });
   app.post("/api/sessions/:session/fork", async (c) => {
     const id = pathId(c, "session");
-    return made(c, await sessions.fork(c.get("caller"), id, await readJson(c, forkSession)));
+    const wanted = await readJson(c, forkSession);
+    await deps.rates.session(c, c.get("caller"));
+    return made(c, await sessions.fork(c.get("caller"), id, wanted));
   });
   app.post("/api/sessions/:session/warm", async (c) => {
     const session = pathId(c, "session");
+    await deps.rates.session(c, c.get("caller"));
     await sessions.warm(c.get("caller"), session);
     return c.json({ session, warm: true });
   });

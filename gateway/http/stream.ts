@@ -55,6 +55,11 @@ export function streamEvents(c: Context<Env>, options: StreamOptions): Response 
   }
   const outgoing = c.env?.outgoing;
   if (!outgoing) return c.body(webBody(options), 200);
+  if (outgoing.destroyed) {
+    // The reader went away while its turn was taken: nothing will say so any more.
+    options.cursor.close();
+    return RESPONSE_ALREADY_SENT;
+  }
   outgoing.writeHead(200, Object.fromEntries(c.res.headers));
   outgoing.flushHeaders();
   // Hono would merge these headers into the reply that says "sent already", and the server then take it for an ordinary one.

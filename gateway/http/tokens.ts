@@ -1,8 +1,8 @@
 // POST /api/tokens and POST /api/sessions/{session}/ticket: what a browser gets instead of a service key [A3].
 import { randomUUID } from "node:crypto";
 import type { Context, Hono } from "hono";
+import type { Registry } from "../agents/registry.ts";
 import { GatewayError } from "../protocol/errors.ts";
-import type { AgentConfig } from "../protocol/agents.ts";
 import { createToken } from "../protocol/requests.ts";
 import type { z } from "zod";
 import { bodyLimit } from "hono/body-limit";
@@ -14,7 +14,7 @@ import { absoluteUrl, type RouteDeps } from "./routes.ts";
 
 export interface TokenDeps extends RouteDeps {
   readonly signer: Signer;
-  readonly agents: readonly AgentConfig[];
+  readonly registry: Pick<Registry, "agents">;
   readonly allowedOrigins: readonly string[];
   readonly now?: () => number;
 }
@@ -76,7 +76,7 @@ export function mountTokens(app: Hono<Env>, deps: TokenDeps): void {
 
 function checkTokenRequest(c: Context<Env>, { user, agent, agents, origins }: TokenRequest, deps: TokenDeps): void {
   const { agents: reach } = c.get("caller");
-  const known = deps.agents.filter(({ name }) => reach?.includes(name) ?? true);
+  const known = deps.registry.agents.filter(({ name }) => reach?.includes(name) ?? true);
   const allowed = new Set([...deps.allowedOrigins, new URL(absoluteUrl(c, deps, "")).origin]);
   const refuse = (field: string, what: string) => new GatewayError("invalid_request", `${field}: ${what}`, { field });
   if (user === undefined) throw refuse("user", "is needed: the person that the token is for");
@@ -90,11 +90,11 @@ function checkTokenRequest(c: Context<Env>, { user, agent, agents, origins }: To
 /** The public agent that this visitor's page may use. Unknown, not public and not for this page look alike. */
 function publicAgent(
   c: Context<Env>,
-  { agents }: TokenDeps,
+  { registry }: TokenDeps,
   { agent, ...rest }: TokenRequest,
 ): { agent: string; origin: string } {
   const origin = c.req.header("origin");
-  const found = agents.find(({ name }) => name === agent);
+  const found = registry.agents.find(({ name }) => name === agent);
   if (
     rest.user !== undefined ||
     rest.agents !== undefined ||

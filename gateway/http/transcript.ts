@@ -4,6 +4,7 @@ import type { Context, Hono } from "hono";
 import { transcriptJson } from "../formats/transcript-json.ts";
 import { transcriptMarkdown, transcriptMarkdownHead } from "../formats/transcript-markdown.ts";
 import { transcriptNdjson } from "../formats/transcript-ndjson.ts";
+import { placeOf, placeText } from "../log/place.ts";
 import {
   isKnownPlace,
   readPage,
@@ -52,9 +53,10 @@ async function getTranscript(c: Context<Env>, deps: TranscriptDeps): Promise<Res
   const urlOf = (hash: string) => absoluteUrl(c, deps, `/api/attachments/${hash}`);
   const scope = { store: deps.store, caller: c.get("caller"), session, order: query.order, after, urlOf };
   if (after && !(await isKnownPlace(scope, after))) throw unknownCursor();
+  const isPage = format === "json" || query.limit !== undefined;
+  if (!isPage) deps.rates.stream(c, c.get("caller"));
   const etag = etagOf([deps.version, urlOf(""), session, format, query]);
   const isKnown = matches(c.req.header("if-none-match"), etag);
-  const isPage = format === "json" || query.limit !== undefined;
   const page = isPage && !isKnown ? await readPage(scope, query.limit ?? defaultLimit) : undefined;
   const json = page && format === "json" ? await pageJson(scope, page) : undefined;
 
@@ -68,7 +70,8 @@ async function getTranscript(c: Context<Env>, deps: TranscriptDeps): Promise<Res
   if (page?.next) c.header("Link", `<${nextUrl(c, deps, page.next)}>; rel="next"`);
   if (page) return c.body(rendered(session, format, page));
   const onError = (error: unknown) => error instanceof GatewayError || deps.onBug(error, c.get("requestId"));
-  return c.body(streamBody(whole(scope, format), { stallMs: deps.limits.write_timeout_s * 1000, onError }));
+  const isGood = () => deps.isGood(c.get("identity"));
+  return c.body(streamBody(whole(scope, format, isGood), { stallMs: deps.limits.write_timeout_s * 1000, onError }));
 }
 
 function setContentHeaders(
@@ -104,9 +107,13 @@ async function pendingApprovals({ store, caller, session }: TranscriptScope): Pr
   return (await store.approvals(caller, filter)).map(approvalJson);
 }
 
-async function* whole(scope: TranscriptScope, format: TranscriptFormat): AsyncGenerator<string> {
+/** [A3] A reader may take long: one whose key is revoked meanwhile gets no more of it. */
+async function* whole(scope: TranscriptScope, format: TranscriptFormat, isGood: () => boolean): AsyncGenerator<string> {
   if (format === "md") yield head(scope.session);
-  for await (const { turn, messages } of readTurns(scope)) yield renderedTurn(format, { turn, messages });
+  for await (const { turn, messages } of readTurns(scope)) {
+    if (!isGood()) throw new GatewayError("unauthorized", "This key or token is not good any more.");
+    yield renderedTurn(format, { turn, messages });
+  }
 }
 
 /** A page, which is not streamed. */
@@ -125,16 +132,11 @@ function head({ session: id, agent, title }: SessionRow): string {
   return transcriptMarkdownHead({ id, agent, title });
 }
 
-/** A message's place as the cursor behind it. */
-function placeText({ firstSeq, seq }: Place): string {
-  return `${firstSeq}.${seq}`;
-}
-
 function readPlace(cursor: string | undefined): Place | undefined {
   if (cursor === undefined) return undefined;
-  const match = /^(\d{1,15})\.(\d{1,15})$/.exec(cursor);
-  if (!match) throw unknownCursor();
-  return { firstSeq: Number(match[1]), seq: Number(match[2]) };
+  const place = placeOf(cursor);
+  if (!place) throw unknownCursor();
+  return place;
 }
 
 function unknownCursor(): GatewayError {

@@ -4,6 +4,7 @@ import { isTerminal } from "../formats/format.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { createTurn, listTurns } from "../protocol/requests.ts";
 import type { LogEvent } from "../store/port.ts";
+import type { TurnRequest } from "../turns/admission.ts";
 import type { TurnView } from "../turns/turns.ts";
 import { hasEnded } from "../turns/machine.ts";
 import { negotiate, streamFormat, type Rendering } from "./accept.ts";
@@ -14,7 +15,7 @@ import { absoluteUrl, eventsUrl, streamBasics, timeOf, type RouteDeps } from "./
 import { streamEvents } from "./stream.ts";
 
 export function mountTurns(app: Hono<Env>, deps: RouteDeps): void {
-  app.post("/api/turns", (c) => postTurn(c, deps));
+  app.post("/api/turns", (c) => postTurn(c, deps, () => readJson(c, createTurn)));
   app.get("/api/turns", (c) => getTurns(c, deps));
   app.get("/api/turns/:turn", (c) => getTurn(c, deps));
   app.get("/api/turns/:turn/events", (c) => getTurnEvents(c, deps));
@@ -24,12 +25,12 @@ export function mountTurns(app: Hono<Env>, deps: RouteDeps): void {
   });
 }
 
-async function postTurn(c: Context<Env>, deps: RouteDeps): Promise<Response> {
-  // All that can be refused is refused before the turn is made.
+/** Makes the turn that `read` gives, and answers in whatever way the request asks for. All that can be refused is refused before it is made. */
+export async function postTurn(c: Context<Env>, deps: RouteDeps, read: () => Promise<TurnRequest>): Promise<Response> {
   const rendering = negotiate(c, ["json", "sse", "ndjson", "text"], "json");
   const waitS = readWait(c);
   const idempotencyKey = readIdempotencyKey(c);
-  const request = await readJson(c, createTurn);
+  const request = await read();
   const caller = narrowed(c.get("caller"), request.user);
   if (rendering !== "json" || waitS !== undefined) deps.rates.stream(c, caller);
   await deps.rates.turn(c, caller);
@@ -107,20 +108,24 @@ function endingEvent({ turn, ending, lastSeq, endedAt }: TurnView): LogEvent | u
   return { seq: lastSeq, first: lastSeq, turn, at: endedAt ?? 0, type: ending.type, json: JSON.stringify(ending) };
 }
 
-/** The turn once it has ended, or as it is after so many seconds, or when the client has gone. */
+/** The turn once it has ended, or as it is after so many seconds, or when the client has gone. Throws `unauthorized` where they may not read it any more. */
 async function waitForEnd(c: Context<Env>, deps: RouteDeps, turn: TurnView, seconds: number): Promise<TurnView> {
   const caller = c.get("caller");
-  if (hasEnded(turn.state)) return turn;
+  if (hasEnded(turn.state) || c.req.raw.signal.aborted) return turn;
   const cursor = await deps.log.subscribe(caller, turn.session, turn.firstSeq);
   if (!cursor) return turn;
-  const timer = setTimeout(() => cursor.close(), seconds * 1000);
+  const { isGood, checkMs } = streamBasics(c, deps, turn.session);
   const close = () => cursor.close();
+  const timer = setTimeout(close, seconds * 1000);
+  const checks = setInterval(() => isGood() || close(), checkMs);
   c.req.raw.signal.addEventListener("abort", close);
   for (let batch = await cursor.next(); batch; batch = await cursor.next())
     if (batch.events.some((event) => event.turn === turn.turn && isTerminal(event))) break;
   clearTimeout(timer);
+  clearInterval(checks);
   c.req.raw.signal.removeEventListener("abort", close);
   cursor.close();
+  if (!isGood()) throw new GatewayError("unauthorized", "This key or token is not good any more.");
   return deps.turns.get(caller, turn.turn);
 }
 

@@ -39,11 +39,13 @@ async function getUsage(c: Context<Env>, { store }: RouteDeps): Promise<Response
   });
 }
 
-function usageJson({ day, agent, owner, ...sums }: UsageRow): Record<string, unknown> {
+/** What turns have used, as replies show it. */
+export function usageJson({ day, agent, owner, apiKeySource, ...sums }: UsageRow): Record<string, unknown> {
   return {
     ...(day === undefined ? {} : { day }),
     ...(agent === undefined ? {} : { agent }),
     ...owner,
+    ...(apiKeySource === undefined ? {} : { api_key_source: apiKeySource }),
     turns: sums.turns,
     completed: sums.completed,
     failed: sums.failed,
@@ -56,7 +58,8 @@ function usageJson({ day, agent, owner, ...sums }: UsageRow): Record<string, unk
   };
 }
 
-function limitJson(window: LimitWindow): Record<string, unknown> {
+/** A credential's limit as replies show it. */
+export function limitJson(window: LimitWindow): Record<string, unknown> {
   return {
     credential: window.credential,
     api_key_source: window.apiKeySource,

@@ -23,10 +23,14 @@ export interface Channel {
   readers: number;
   /** The `seq` of the newest event that was shown here; 0 if there was none. */
   readonly last: number;
+  /** How much of events it holds, in UTF-16 units. */
+  readonly chars: number;
   /** The session was removed: there is nothing more to come. */
   readonly isRemoved: boolean;
   remove(): void;
   push(events: readonly LogEvent[]): void;
+  /** Holds none of its events any more: whoever has not had them reads the store. */
+  forget(): void;
   /** What follows `position`, if it is in memory: the next batch, or, for a reader that is far behind, all that there is in one. */
   after(position: number): Batch | undefined;
   /** Gives it every batch as it is pushed, until it is taken back. */
@@ -45,8 +49,8 @@ const maxChars = 2 * 1024 * 1024;
 const maxLag = 32;
 
 export function createChannel(): Channel {
-  const batches: Batch[] = [];
-  const sizes: number[] = [];
+  let batches: Batch[] = [];
+  let sizes: number[] = [];
   const followers = new Set<Follower>();
   let waiting = new Set<() => void>();
   let chars = 0;
@@ -69,8 +73,16 @@ export function createChannel(): Channel {
     get last() {
       return last;
     },
+    get chars() {
+      return chars;
+    },
     get isRemoved() {
       return isRemoved;
+    },
+    forget() {
+      batches = [];
+      sizes = [];
+      chars = 0;
     },
     remove() {
       isRemoved = true;

@@ -5,7 +5,8 @@ import { GatewayError } from "../protocol/errors.ts";
 import type { EventBody } from "../protocol/events.ts";
 import { StoreFull, type LogEvent, type NewEvent, type SessionRow, type Store, type Write } from "../store/port.ts";
 import { mergeDeltas } from "../store/run.ts";
-import { createChannel, type Batch, type Channel, type Follower } from "./channel.ts";
+import type { Batch, Follower } from "./channel.ts";
+import { createChannels } from "./channels.ts";
 import { createFolding, type Folding } from "./folding.ts";
 import { spill } from "./spill.ts";
 
@@ -86,12 +87,10 @@ const probe: Pending = {
 
 const rowsPerRead = 1000;
 const retryMs = 500;
-/** Sessions without a reader whose newest events stay in memory. */
-const maxIdleChannels = 200;
 
 export function createEventLog(store: Store, now: () => number = Date.now): EventLog {
-  const channels = new Map<string, Channel>();
   const foldings = new Map<string, Folding>();
+  const channels = createChannels({ isBusy: (session) => foldings.has(session) });
   let pending: Pending[] = [];
   let flushing: Promise<void> | undefined;
   let isHealthy = true;
@@ -185,7 +184,7 @@ export function createEventLog(store: Store, now: () => number = Date.now): Even
   }
 
   function show(session: string, events: LogEvent[]): void {
-    channelOf(session).push(events);
+    channels.push(session, events);
     let folding = foldings.get(session);
     if (!folding) foldings.set(session, (folding = createFolding()));
     foldLater(session, folding.note(events));
@@ -199,32 +198,17 @@ export function createEventLog(store: Store, now: () => number = Date.now): Even
     enqueue({ session, events: [], after }, true).catch(() => {});
   }
 
-  function channelOf(session: string): Channel {
-    const known = channels.get(session);
-    if (!known && channels.size >= maxIdleChannels) dropIdle();
-    const channel = known ?? createChannel();
-    // Newest use last: what is first and has no reader goes first.
-    channels.delete(session);
-    channels.set(session, channel);
-    return channel;
-  }
-
-  function dropIdle(): void {
-    for (const [session, channel] of channels) {
-      if (channels.size < maxIdleChannels) return;
-      if (channel.readers === 0 && !foldings.has(session)) channels.delete(session);
-    }
-  }
-
   async function subscribe(caller: Caller, session: string, after: number, start = 0): Promise<Cursor | undefined> {
     // Held before the row is read: an event that is stored in between must find this reader.
-    const channel = channelOf(session);
+    const channel = channels.of(session);
     channel.readers += 1;
-    const row = await store.session(caller, session);
-    if (!row) {
-      channel.readers -= 1;
-      return undefined;
+    let row: SessionRow | undefined;
+    try {
+      row = await store.session(caller, session);
+    } finally {
+      if (!row) channel.readers -= 1;
     }
+    if (!row) return undefined;
     const isBeyondEnd = after > row.lastSeq;
     const isRemoved = !isBeyondEnd && after + 1 < row.oldestSeq;
     // Of what is missing before the oldest event the reader is told by `gap`.
@@ -313,8 +297,7 @@ export function createEventLog(store: Store, now: () => number = Date.now): Even
     subscribe,
     foldHistory,
     removed(session) {
-      channels.get(session)?.remove();
-      channels.delete(session);
+      channels.remove(session);
       foldings.delete(session);
     },
     get isHealthy() {
@@ -325,7 +308,7 @@ export function createEventLog(store: Store, now: () => number = Date.now): Even
       retryNow();
       await flushing;
       isClosed = true;
-      for (const channel of channels.values()) channel.wake();
+      channels.wakeAll();
     },
   };
 }

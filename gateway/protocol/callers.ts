@@ -1,4 +1,5 @@
 // Who calls, and what of the log that lets them see [L9, A4]. An owner is what a session keeps; a caller is who asks now.
+import type { By } from "./events.ts";
 
 /** To whom a session belongs: a service key by its name, and the user it spoke for, where it did. */
 export interface Owner {
@@ -16,6 +17,8 @@ export interface Caller extends Owner {
   readonly agents?: readonly string[] | null;
   /** Sees only this session; absent: no such limit. */
   readonly session?: string;
+  /** The turn of an agent that asks, on behalf of the owner of its session; absent: they ask themselves. */
+  readonly as?: { readonly agent: string; readonly turn: string };
 }
 
 /** The gateway itself, for what it does of its own accord. */
@@ -26,6 +29,11 @@ export function maySee(caller: Caller, owner: Owner): boolean {
   if (caller.reach === "all") return true;
   if (caller.key !== owner.key) return false;
   return caller.reach === "key" || caller.user === owner.user;
+}
+
+/** The caller as events name it. */
+export function callerBy(caller: Caller): By {
+  return caller.as ?? ownerBy(caller);
 }
 
 /** The owner as events name it. */

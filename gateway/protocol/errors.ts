@@ -20,13 +20,16 @@ export type SetupFault =
   | "cli_missing"
   | "cli_not_executable"
   | "cli_too_old"
+  | "git_missing"
   | "not_logged_in"
   | "workspace_missing"
+  | "workspace_unfit"
   | "data_not_writable"
   | "data_locked"
   | "database_damaged"
   | "database_newer"
   | "port_taken"
+  | "address_not_available"
   | "not_running"
   | "config_invalid";
 

@@ -36,6 +36,10 @@ export const limits = z.strictObject({
   queue: count.default(1000),
   /** Turns of one caller that wait. */
   queue_per_caller: count.default(200),
+  /** How many turns may stand above one another, each given its work by the one above it. */
+  supervise_depth: z.int().positive().max(5).default(3),
+  /** Turns that one turn has given work to and that have not ended. */
+  supervise_turns: count.default(16),
   body_bytes: bytes.default(32 * megabyte),
   prompt_bytes: bytes.default(2 * megabyte),
   /** One image or document of a prompt. */
@@ -47,6 +51,8 @@ export const limits = z.strictObject({
   transcript_age_days: z.number().positive().optional(),
   /** Free memory below which no new work is taken. */
   min_free_memory_mb: z.number().nonnegative().default(256),
+  /** A process that takes more, with all that its tools have started, is ended. */
+  process_memory_mb: z.number().positive().default(4096),
   /** How long running turns may go on when the gateway shuts down. */
   shutdown_grace_s: z.number().nonnegative().max(3600).default(20),
   /** Between two pings on a stream. */

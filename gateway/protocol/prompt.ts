@@ -52,13 +52,16 @@ const hasSomething = (blocks: readonly SentBlock[]) =>
 
 /** A prompt: a text, or content blocks; never empty. Parsed to blocks. */
 export const prompt = z
-  .union([
-    z
-      .string()
-      .refine(noNul, nulMessage)
-      .transform((text): SentBlock[] => [{ type: "text", text }]),
-    z.array(sentBlock).max(100),
-  ])
+  .union(
+    [
+      z
+        .string()
+        .refine(noNul, nulMessage)
+        .transform((text): SentBlock[] => [{ type: "text", text }]),
+      z.array(sentBlock).max(100),
+    ],
+    "must be a text, or a list of content blocks",
+  )
   .refine(hasSomething, "must not be empty");
 
 /** The words of a prompt, for titles and search; images and documents are left out. */

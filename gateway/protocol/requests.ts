@@ -31,15 +31,30 @@ export const createTurn = z.strictObject({
 
 export type CreateTurn = z.infer<typeof createTurn>;
 
-/** `?limit=&cursor=` of a list. */
-const page = {
-  limit: z.coerce.number().int().min(1).max(200).default(50),
-  cursor: z.string().max(200).optional(),
-};
+/** `POST /api/agents/{name}/message`: for the caller's standing session; `reset` begins another one. */
+export const messageAgent = z.strictObject({ prompt, reset: z.boolean().default(false) });
+
+/** `DELETE /api/agents/{name}` */
+export const removeAgent = z.strictObject({
+  force: z.enum(["true", "false"]).default("false"),
+  user: userName.optional(),
+});
+
+/** `?limit=` of a list. */
+const limit = wholeNumber(1, 200).default(50);
+/** `?cursor=` of a list whose cursors are ids. */
+const idCursor = z.uuid("must be the next_cursor of an earlier page").toLowerCase().optional();
+
+/** A number of a query, which is a text. */
+export function wholeNumber(least: number, most: number) {
+  const error = `must be a whole number from ${least} to ${most}`;
+  return z.coerce.number(error).int(error).min(least, error).max(most, error);
+}
 
 /** `GET /api/turns` */
 export const listTurns = z.strictObject({
-  ...page,
+  limit,
+  cursor: idCursor,
   session: uuid.optional(),
   agent: agentName.optional(),
   state: z.enum(turnStates).optional(),
@@ -48,7 +63,8 @@ export const listTurns = z.strictObject({
 
 /** `GET /api/approvals` */
 export const listApprovals = z.strictObject({
-  ...page,
+  limit,
+  cursor: idCursor,
   session: uuid.optional(),
   state: z.enum(["pending", "resolved"]).default("pending"),
   user: userName.optional(),
@@ -101,13 +117,14 @@ const time = z.iso
 
 /** `GET /api/sessions` */
 export const listSessions = z.strictObject({
-  ...page,
+  limit,
+  cursor: z.string().max(200).optional(),
   agent: agentName.optional(),
   user: userName.optional(),
   state: z.enum(turnStates).optional(),
   since: time.optional(),
   until: time.optional(),
-  q: z.string().trim().min(1).max(500).optional(),
+  q: z.string().trim().min(1, "must not be empty").max(500, "must be at most 500 characters").optional(),
 });
 
 /** `PUT /api/turns/{turn}/rating`; null takes it back. */
@@ -122,7 +139,7 @@ const date = z.iso.date("must be a day such as 2026-01-31");
 
 /** `GET /api/usage`: days of UTC, both inclusive. */
 export const readUsage = z.strictObject({
-  by: z.enum(["day", "agent", "user"]).default("day"),
+  by: z.enum(["day", "agent", "user", "api_key_source"]).default("day"),
   since: date.optional(),
   until: date.optional(),
   user: userName.optional(),

@@ -4,6 +4,18 @@ export const scopes = ["turns", "transcripts", "agents", "approvals", "usage", "
 
 export type Scope = (typeof scopes)[number];
 
+/** The tools that /mcp offers, with the scope that each wants. */
+export const toolScopes = {
+  list_agents: "agents",
+  message_agent: "turns",
+  read_turn: "turns",
+  cancel_turn: "turns",
+  read_transcript: "transcripts",
+  answer_approval: "approvals",
+} as const satisfies Record<string, Scope>;
+
+export type ToolName = keyof typeof toolScopes;
+
 /** What keys of SLUICE_KEYS may do, and keys that are made without saying. */
 export const ordinaryScopes: readonly Scope[] = scopes.filter((scope) => scope !== "admin");
 

@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { turnStates } from "./codes.ts";
 import { by } from "./events.ts";
+import { wholeNumber } from "./requests.ts";
 
 /** What was too large for the log, or is no text: its bytes are at `url`. */
 const reference = z.object({
@@ -129,7 +130,7 @@ export type TranscriptFormat = (typeof transcriptFormats)[number];
 
 /** Its query. */
 export const transcriptQuery = z.strictObject({
-  limit: z.coerce.number("must be a number").int().min(1).max(1000).optional(),
+  limit: wholeNumber(1, 1000).optional(),
   cursor: z.string().max(200).optional(),
   order: z.enum(["asc", "desc"]).default("asc"),
   format: z.enum(transcriptFormats).optional(),

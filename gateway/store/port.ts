@@ -192,6 +192,12 @@ export type Write =
   /** What the turn's process said beside its protocol: at most 64 KB. It is removed with the session. */
   | { readonly kind: "diagnostics"; readonly turn: string; readonly text: string }
   | { readonly kind: "rate_limit"; readonly window: LimitWindow }
+  /** An agent that was made by API, or its change. */
+  | { readonly kind: "agent"; readonly agent: StoredAgent }
+  /** Its sessions stay; none of them is a standing one any more. */
+  | { readonly kind: "agent_removed"; readonly name: string }
+  /** From now on this is the standing session of its owner with its agent. */
+  | { readonly kind: "standing_session"; readonly session: string }
   /** Changes nothing, but needs room as a change does. */
   | { readonly kind: "probe" };
 
@@ -234,7 +240,7 @@ export interface ApprovalFilter {
   readonly limit: number;
 }
 
-export type UsageBy = "day" | "agent" | "user";
+export type UsageBy = "day" | "agent" | "user" | "api_key_source";
 
 export interface UsageFilter {
   /** One row for each; without it one row for all. */
@@ -249,6 +255,8 @@ export interface UsageRow extends TurnUsage {
   readonly day?: string;
   readonly agent?: string;
   readonly owner?: Owner;
+  /** Which credential the CLI said it used; null where a turn ended before it said so. */
+  readonly apiKeySource?: string | null;
   readonly turns: number;
   readonly completed: number;
   readonly failed: number;
@@ -267,6 +275,17 @@ export interface StoredKey {
   readonly revokedAt: number | null;
 }
 
+/** An agent that was made by API. */
+export interface StoredAgent {
+  readonly name: string;
+  /** As they were given: without defaults. What may stand there is the registry's matter. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** The name of the key. */
+  readonly madeBy: string;
+  readonly madeAt: number;
+  readonly changedAt: number;
+}
+
 export interface Store {
   /**
    * Makes all changes in one transaction and resolves with the `seq` of the first event of each `events` write (0 for the other
@@ -278,14 +297,21 @@ export interface Store {
   session(caller: Caller, session: string): Promise<SessionRow | undefined>;
   /** Newest activity first. */
   sessions(caller: Caller, filter: SessionFilter): Promise<SessionRow[]>;
-  /** Removes a session with all that is its own; undefined if the caller has no such session. */
+  /**
+   * Removes a session with all that is its own, and what its owner had sent ahead for it, as far as no other session refers to that;
+   * undefined if the caller has no such session.
+   */
   removeSession(caller: Caller, session: string): Promise<Removed | undefined>;
   /** Removes the events of turns that ended before `before`. Resolves with how many events went. */
   removeOldEvents(caller: Caller, before: number): Promise<number>;
+  /** Drops what is kept for a time only: idempotency keys for a day, attachments that no session refers to for a week. */
+  dropExpired(now: number): Promise<void>;
   snapshot(caller: Caller, session: string): Promise<Snapshot | undefined>;
   turn(caller: Caller, turn: string): Promise<TurnRow | undefined>;
   /** Newest first. */
   turns(caller: Caller, filter: TurnFilter): Promise<TurnRow[]>;
+  /** The agent's turn that failed last. */
+  lastFailedTurn(caller: Caller, agent: string): Promise<TurnRow | undefined>;
   /** A session's turns by `firstSeq`, upwards from `from` or (`desc`) downwards, `from` included. */
   turnSpans(
     caller: Caller,
@@ -315,6 +341,10 @@ export interface Store {
   approvals(caller: Caller, filter: ApprovalFilter): Promise<ApprovalRow[]>;
   /** Whether the tool was allowed for the rest of this session. */
   isGranted(caller: Caller, session: string, tool: string): Promise<boolean>;
+  /** The agents that were made by API, by name; of a caller who is limited to some, those. */
+  agents(caller: Caller): Promise<StoredAgent[]>;
+  /** The standing session of just this key and user with the agent. */
+  standingSession(caller: Caller, agent: string): Promise<string | undefined>;
   /** All keys, revoked ones too; none for a caller who does not see everything. */
   keys(caller: Caller): Promise<StoredKey[]>;
   /** Makes a key; false where one of that name is in use. A revoked name may be made anew. */

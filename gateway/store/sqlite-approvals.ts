@@ -9,6 +9,14 @@ type ApprovalReads = Pick<Store, "approval" | "approvals" | "isGranted">;
 
 function prepareApprovalStatements(database: DatabaseSync) {
   const prepare = (sql: string) => database.prepare(sql);
+  /** `whose` is what an index is found by: most approvals are old ones. */
+  const list = (whose: string) =>
+    prepare(
+      `SELECT a.* FROM approvals a JOIN sessions s USING (session)
+       WHERE ${whose} AND (:session IS NULL OR a.session = :session) AND (:only_user IS NULL OR s.owner_user = :only_user)
+         AND (:is_pending IS NULL OR (a.resolved IS NULL) = :is_pending) AND (:before IS NULL OR a.approval < :before)
+       ORDER BY a.approval DESC LIMIT :limit`,
+    );
   return {
     insert: prepare(
       `INSERT INTO approvals (approval, session, turn, tool, requested, requested_at)
@@ -21,12 +29,9 @@ function prepareApprovalStatements(database: DatabaseSync) {
     one: prepare(
       `SELECT a.* FROM approvals a JOIN sessions s USING (session) WHERE a.approval = :approval AND ${visible}`,
     ),
-    list: prepare(
-      `SELECT a.* FROM approvals a JOIN sessions s USING (session)
-       WHERE ${visible} AND (:session IS NULL OR a.session = :session) AND (:only_user IS NULL OR s.owner_user = :only_user)
-         AND (:is_pending IS NULL OR (a.resolved IS NULL) = :is_pending) AND (:before IS NULL OR a.approval < :before)
-       ORDER BY a.approval DESC LIMIT :limit`,
-    ),
+    list: list(visible),
+    listOfSession: list(`a.session = :session AND ${visible}`),
+    listOfPending: list(`a.resolved IS NULL AND ${visible}`),
     grant: prepare(
       `SELECT 1 FROM approvals a JOIN sessions s USING (session)
        WHERE a.session = :session AND a.tool = :tool AND a.is_grant = 1 AND ${visible} LIMIT 1`,
@@ -48,7 +53,8 @@ export function createApprovalRows(
       return row && readApproval(row);
     },
     async approvals(caller, { session, user, state, before, limit }) {
-      const rows = sql.list.all({
+      const waiting = state === "pending" ? sql.listOfPending : sql.list;
+      const rows = (session === undefined ? waiting : sql.listOfSession).all({
         session: session ?? null,
         only_user: user ?? null,
         is_pending: state === undefined ? null : Number(state === "pending"),

@@ -5,6 +5,7 @@ import type { EventBody, TerminalEvent } from "../protocol/events.ts";
 import { promptText } from "../protocol/prompt.ts";
 import { StoreFull, terminalState, type NewEvent, type Store, type Write } from "./port.ts";
 import { bodyOf } from "./run.ts";
+import type { AgentRows } from "./sqlite-agents.ts";
 import type { AttachmentParts } from "./sqlite-attachments.ts";
 import { migrations } from "./sqlite-schema.ts";
 import type { SessionWrite } from "./sqlite-sessions.ts";
@@ -21,12 +22,13 @@ export interface CommitParts {
   readonly approvals: { note(session: string, event: NewEvent): void };
   readonly attachments: Pick<AttachmentParts, "write">;
   readonly usage: Pick<UsageParts, "write" | "count">;
+  readonly agents: Pick<AgentRows, "write">;
 }
 
 export function createCommit(
   database: DatabaseSync,
   sql: Statements,
-  { sessions, approvals, attachments, usage }: CommitParts,
+  { sessions, approvals, attachments, usage, agents }: CommitParts,
 ): Store["commit"] {
   function write(change: Write): number {
     switch (change.kind) {
@@ -79,6 +81,11 @@ export function createCommit(
         return 0;
       case "rate_limit":
         usage.write(change);
+        return 0;
+      case "agent":
+      case "agent_removed":
+      case "standing_session":
+        agents.write(change);
         return 0;
       case "rating": {
         const { turn, rating } = change;

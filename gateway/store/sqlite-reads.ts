@@ -11,9 +11,12 @@ type Row = Record<string, unknown>;
 /** At most so much of event bodies in one read. */
 const maxPageChars = 1024 * 1024;
 
-export function createReads(
-  sql: Statements,
-): Pick<Store, "turn" | "turns" | "turnSpans" | "unfinishedTurns" | "idempotentTurn" | "events" | "diagnostics"> {
+type Reads = Pick<
+  Store,
+  "turn" | "turns" | "turnSpans" | "lastFailedTurn" | "unfinishedTurns" | "idempotentTurn" | "events" | "diagnostics"
+>;
+
+export function createReads(sql: Statements): Reads {
   return {
     async turn(caller, turn) {
       const row = sql.turn.get({ turn, ...visibility(caller) }) as Row | undefined;
@@ -32,7 +35,9 @@ export function createReads(
         only_user: none(user),
         before: none(before),
       };
-      return (sql.turns.all({ ...filter, limit, ...visibility(caller) }) as Row[]).map(readTurn);
+      const ofUser = caller.reach === "user" ? sql.turnsOfUser : sql.turns;
+      const list = session === undefined ? ofUser : sql.turnsOfSession;
+      return (list.all({ ...filter, limit, ...visibility(caller) }) as Row[]).map(readTurn);
     },
     async turnSpans(caller, session, { from, order, limit }) {
       const statement = order === "asc" ? sql.turnSpans : sql.turnSpansBack;
@@ -42,6 +47,10 @@ export function createReads(
         startedSeq: row["started_seq"] as number | null,
         lastSeq: row["last_seq"] as number | null,
       }));
+    },
+    async lastFailedTurn(caller, agent) {
+      const row = sql.lastFailedTurn.get({ agent, ...visibility(caller) }) as Row | undefined;
+      return row && readTurn(row);
     },
     async unfinishedTurns(caller) {
       return (sql.unfinishedTurns.all(visibility(caller)) as Row[]).map(readTurn);

@@ -179,4 +179,25 @@ export const migrations: readonly string[] = [
   ) STRICT;
   CREATE INDEX diagnostics_by_session ON diagnostics (session);
   `,
+  // Agents that are made by API, the one session that an owner has with an agent by its name alone, and who paid for a turn.
+  `
+  CREATE TABLE agents (
+    name TEXT PRIMARY KEY,
+    settings TEXT NOT NULL,
+    made_by TEXT NOT NULL,
+    made_at INTEGER NOT NULL,
+    changed_at INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE standing_sessions (
+    agent TEXT NOT NULL,
+    owner_key TEXT NOT NULL,
+    owner_user TEXT NOT NULL,
+    session TEXT NOT NULL REFERENCES sessions (session),
+    PRIMARY KEY (agent, owner_key, owner_user)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX standing_sessions_by_session ON standing_sessions (session);
+
+  ALTER TABLE turn_usage ADD COLUMN api_key_source TEXT;
+  CREATE INDEX turn_usage_by_agent ON turn_usage (agent, state, ended_at);
+  `,
 ];

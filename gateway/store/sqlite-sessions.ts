@@ -3,33 +3,37 @@ import type { DatabaseSync } from "node:sqlite";
 import type { TurnState } from "../protocol/codes.ts";
 import type { Caller } from "../protocol/callers.ts";
 import type { ForkedTurn, SessionRow, Snapshot, Store, Write } from "./port.ts";
-import { visibility, visible } from "./sqlite-statements.ts";
+import { visibility, visible, visibleToUser } from "./sqlite-statements.ts";
 
 type Row = Record<string, unknown>;
 type SessionReads = Pick<Store, "session" | "sessions" | "removeSession" | "removeOldEvents" | "snapshot">;
 export type SessionWrite = Extract<Write, { kind: "session" | "session_title" | "turn_answer" | "snapshot" | "fork" }>;
 
+// The first row of a log, not the least `first_seq`: that would read every one of them.
 const columns = `s.*,
-  coalesce((SELECT min(first_seq) FROM events e WHERE e.session = s.session), s.last_seq + 1) AS oldest_seq,
+  coalesce((SELECT e.first_seq FROM events e WHERE e.session = s.session ORDER BY e.seq LIMIT 1), s.last_seq + 1) AS oldest_seq,
   (SELECT t.state FROM turns t WHERE t.session = s.session ORDER BY t.turn DESC LIMIT 1) AS state`;
 
 function prepareSessionStatements(database: DatabaseSync) {
   const prepare = (sql: string) => database.prepare(sql);
+  const list = (whose: string) =>
+    prepare(
+      `SELECT ${columns} FROM sessions s
+       WHERE ${whose} AND (:agent IS NULL OR s.agent = :agent) AND (:only_user IS NULL OR s.owner_user = :only_user)
+         AND (:state IS NULL OR :state = (SELECT t.state FROM turns t WHERE t.session = s.session ORDER BY t.turn DESC LIMIT 1))
+         AND (:since IS NULL OR s.updated_at >= :since) AND (:until IS NULL OR s.updated_at <= :until)
+         AND (:after_at IS NULL OR (s.updated_at, s.session) < (:after_at, :after_session))
+         AND (:match IS NULL OR s.session IN (SELECT session FROM turn_words WHERE turn_words MATCH :match))
+       ORDER BY s.updated_at DESC, s.session DESC LIMIT :limit`,
+    );
   return {
     insert: prepare(
       `INSERT INTO sessions (session, agent, owner_key, owner_user, title, created_at, updated_at)
        VALUES (:session, :agent, :key, :user, :title, :at, :at)`,
     ),
     one: prepare(`SELECT ${columns} FROM sessions s WHERE s.session = :session AND ${visible}`),
-    list: prepare(
-      `SELECT ${columns} FROM sessions s
-       WHERE ${visible} AND (:agent IS NULL OR s.agent = :agent) AND (:only_user IS NULL OR s.owner_user = :only_user)
-         AND (:state IS NULL OR :state = (SELECT t.state FROM turns t WHERE t.session = s.session ORDER BY t.turn DESC LIMIT 1))
-         AND (:since IS NULL OR s.updated_at >= :since) AND (:until IS NULL OR s.updated_at <= :until)
-         AND (:after_at IS NULL OR (s.updated_at, s.session) < (:after_at, :after_session))
-         AND (:match IS NULL OR s.session IN (SELECT session FROM turn_words WHERE turn_words MATCH :match))
-       ORDER BY s.updated_at DESC, s.session DESC LIMIT :limit`,
-    ),
+    list: list(visible),
+    listOfUser: list(visibleToUser),
     setTitle: prepare(`UPDATE sessions SET title = :title WHERE session = :session`),
     setAnswer: prepare(`UPDATE turns SET answer_uuid = :answer_uuid WHERE turn = :turn`),
     putSnapshot: prepare(
@@ -82,7 +86,8 @@ export function createSessions(database: DatabaseSync): SessionReads & { write(c
   function fork(from: string, to: string, turns: readonly ForkedTurn[]): void {
     const copies = new Map(turns.map(({ turn, copy }) => [turn, { copy, first: 0, last: 0 }]));
     let seq = 0;
-    for (const row of sql.turnEvents.all({ session: from }) as Row[]) {
+    // One after the other: a long session's events are not all held in memory.
+    for (const row of sql.turnEvents.iterate({ session: from }) as Iterable<Row>) {
       const target = copies.get(row["turn"] as string);
       if (!target) continue;
       const count = (row["seq"] as number) - (row["first_seq"] as number) + 1;
@@ -135,6 +140,14 @@ export function createSessions(database: DatabaseSync): SessionReads & { write(c
       hash: string;
     }[];
     remove("session_attachments");
+    // What its owner sent ahead for it would be kept for a week on.
+    for (const { hash } of hashes)
+      database
+        .prepare(
+          `DELETE FROM uploads WHERE hash = ?1 AND EXISTS (SELECT 1 FROM sessions s
+             WHERE s.session = ?2 AND uploads.owner_key = s.owner_key AND uploads.owner_user IS s.owner_user)`,
+        )
+        .run(hash, session);
     let attachments = 0;
     for (const { hash } of hashes)
       attachments += Number(
@@ -184,7 +197,7 @@ export function createSessions(database: DatabaseSync): SessionReads & { write(c
     async sessions(caller, { agent, user, state, since, until, words, after, limit }) {
       const match = words === undefined ? null : matchOf(words);
       if (match === "") return [];
-      const rows = sql.list.all({
+      const rows = (caller.reach === "user" ? sql.listOfUser : sql.list).all({
         agent: agent ?? null,
         only_user: user ?? null,
         state: state ?? null,
@@ -238,14 +251,15 @@ function otherTables(database: DatabaseSync): string[] {
 }
 
 /**
- * Plain words as an FTS5 query: each is quoted, so that `"`, `C++`, `AND` and `foo-bar` are words; the last is a prefix. Empty where no word
- * has a letter or digit: then nothing can match.
+ * Plain words as an FTS5 query: each is quoted, so that `"`, `C++`, `AND` and `foo-bar` are words; the last is a prefix, unless it ends in a
+ * sign: then it is whole, and `C++` is no beginning of `can`. Empty where no word has a letter or digit: then nothing can match.
  */
 function matchOf(words: string): string {
   // SQLite would take a NUL for the end of the query.
   const known = words.split(/[\s\0]+/u).filter((word) => /[\p{L}\p{N}]/u.test(word));
   if (known.length === 0) return "";
-  return `${known.map((word) => `"${word.replaceAll('"', '""')}"`).join(" ")}*`;
+  const isBeginning = /[\p{L}\p{N}\p{M}]$/u.test(known.at(-1)!);
+  return `${known.map((word) => `"${word.replaceAll('"', '""')}"`).join(" ")}${isBeginning ? "*" : ""}`;
 }
 
 function readSession(row: Row): SessionRow {

@@ -11,7 +11,19 @@ export const ofSeenAgents = `(:seen_agents IS NULL OR s.agent IN (SELECT value F
 /** Sessions `s` that a caller may see: with `:seen_session`, only that one. */
 export const visible = `(${owned} AND ${ofSeenAgents} AND (:seen_session IS NULL OR s.session = :seen_session))`;
 
+/** The same for a caller of reach `user`, in words that lead to their own sessions, and past everybody else's. */
+export const visibleToUser = `(s.owner_key = :key AND s.owner_user IS :user AND ${visible})`;
+
 const turnColumns = `t.*, s.agent, s.owner_key, s.owner_user`;
+
+/** Lists of turns: `whose` is what an index is found by. Without one, each turn is looked at until there are enough. */
+function turnsFrom(tables: string, whose: string): string {
+  return `SELECT ${turnColumns} FROM ${tables}
+    WHERE ${whose} AND (:session IS NULL OR t.session = :session) AND (:agent IS NULL OR s.agent = :agent)
+      AND (:state IS NULL OR t.state = :state) AND (:only_user IS NULL OR s.owner_user = :only_user)
+      AND (:before IS NULL OR t.turn < :before)
+    ORDER BY t.turn DESC LIMIT :limit`;
+}
 
 /** Turns of branches, and of older databases, that ran have no `started_seq` of their own: their first event is early enough. */
 function turnSpans(range: string, order: string): string {
@@ -63,13 +75,15 @@ export function prepareStatements(database: DatabaseSync) {
     turn: prepare(
       `SELECT ${turnColumns} FROM turns t JOIN sessions s USING (session) WHERE t.turn = :turn AND ${visible}`,
     ),
-    turns: prepare(
-      `SELECT ${turnColumns} FROM turns t JOIN sessions s USING (session)
-       WHERE ${visible} AND (:session IS NULL OR t.session = :session) AND (:agent IS NULL OR s.agent = :agent)
-         AND (:state IS NULL OR t.state = :state) AND (:only_user IS NULL OR s.owner_user = :only_user)
-         AND (:before IS NULL OR t.turn < :before)
-       ORDER BY t.turn DESC LIMIT :limit`,
+    turns: prepare(turnsFrom("turns t JOIN sessions s USING (session)", visible)),
+    turnsOfSession: prepare(
+      turnsFrom("turns t JOIN sessions s USING (session)", `t.session = :session AND ${visible}`),
     ),
+    lastFailedTurn: prepare(
+      `SELECT ${turnColumns} FROM turn_usage u JOIN turns t USING (turn) JOIN sessions s USING (session)
+       WHERE u.agent = :agent AND u.state = 'failed' AND ${visible} ORDER BY u.ended_at DESC, t.turn DESC LIMIT 1`,
+    ),
+    turnsOfUser: prepare(turnsFrom("sessions s CROSS JOIN turns t USING (session)", visibleToUser)),
     unfinishedTurns: prepare(
       `SELECT ${turnColumns} FROM turns t JOIN sessions s USING (session)
        WHERE t.state IN ('queued', 'running', 'waiting') AND ${visible} ORDER BY t.turn`,

@@ -19,6 +19,7 @@ const groups: Record<UsageBy, { columns: string; order: string }> = {
   day: { columns: `date(ended_at / 1000, 'unixepoch') AS day`, order: "day DESC" },
   agent: { columns: "agent", order: "turns DESC, agent" },
   user: { columns: "owner_key, owner_user", order: "turns DESC, owner_key, owner_user" },
+  api_key_source: { columns: "api_key_source", order: "turns DESC, api_key_source" },
 };
 
 function prepareUsageStatements(database: DatabaseSync) {
@@ -34,8 +35,11 @@ function prepareUsageStatements(database: DatabaseSync) {
   return {
     insert: prepare(
       `INSERT INTO turn_usage (turn, agent, owner_key, owner_user, ended_at, state, input_tokens, output_tokens,
-         cache_creation_tokens, cache_read_tokens, cost_usd)
-       SELECT t.turn, s.agent, s.owner_key, s.owner_user, :at, :state, :input, :output, :creation, :read, :cost
+         cache_creation_tokens, cache_read_tokens, cost_usd, api_key_source)
+       SELECT t.turn, s.agent, s.owner_key, s.owner_user, :at, :state, :input, :output, :creation, :read, :cost,
+         (SELECT e.body ->> '$.api_key_source' FROM events e
+          WHERE e.session = t.session AND e.seq >= coalesce(t.started_seq, t.first_seq) AND e.turn = t.turn AND e.type = 'turn_started'
+          ORDER BY e.seq LIMIT 1)
        FROM turns t JOIN sessions s USING (session) WHERE t.turn = :turn
        ON CONFLICT DO NOTHING`,
     ),
@@ -43,6 +47,7 @@ function prepareUsageStatements(database: DatabaseSync) {
     day: by("day"),
     agent: by("agent"),
     user: by("user"),
+    api_key_source: by("api_key_source"),
     putLimit: prepare(
       `INSERT INTO rate_limits (credential, name, status, resets_at, using_overage, api_key_source, at, stops_turns)
        VALUES (:credential, :name, :status, :resets_at, :using_overage, :api_key_source, :at, :stops_turns)
@@ -109,6 +114,7 @@ function readUsage(row: Row): UsageRow {
     ...("owner_key" in row
       ? { owner: { key: row["owner_key"] as string, user: row["owner_user"] as string | null } }
       : {}),
+    ...("api_key_source" in row ? { apiKeySource: row["api_key_source"] as string | null } : {}),
     turns: number("turns"),
     completed: number("completed"),
     failed: number("failed"),

@@ -10,6 +10,12 @@ import type { SessionRow, Store } from "../store/port.ts";
 import type { Queue } from "./queue.ts";
 import type { RateLimits } from "./rate-limits.ts";
 
+/** A prompt with what is asked of its turn. */
+export interface TurnRequest extends CreateTurn {
+  /** For the caller's standing session with the agent instead of `session`; `reset` begins another one. */
+  readonly standing?: { readonly reset: boolean } | undefined;
+}
+
 export interface Admission {
   readonly agent: AgentConfig;
   readonly owner: Owner;
@@ -32,7 +38,7 @@ export interface AdmissionDeps {
 export const retryAfterS = 10;
 
 /** Throws a `GatewayError` where the request is refused. */
-export async function admit(caller: Caller, request: CreateTurn, deps: AdmissionDeps): Promise<Admission> {
+export async function admit(caller: Caller, request: TurnRequest, deps: AdmissionDeps): Promise<Admission> {
   if (Buffer.byteLength(promptText(request.prompt)) > deps.limits.prompt_bytes)
     throw new GatewayError("payload_too_large", `prompt must be at most ${deps.limits.prompt_bytes} bytes`, {
       field: "prompt",
@@ -48,7 +54,7 @@ export async function admit(caller: Caller, request: CreateTurn, deps: Admission
  * Throws a `GatewayError` where the request must not wait, or there is no room for it. Its place in the queue must be taken before
  * anything is awaited: of two requests at once both would find the last place free.
  */
-export function checkPlace({ agent, owner, session }: Admission, request: CreateTurn, deps: AdmissionDeps): void {
+export function checkPlace({ agent, owner, session }: Admission, request: TurnRequest, deps: AdmissionDeps): void {
   if (session && request.on_busy === "reject") checkIdle(session.session, deps.queue);
   checkRoom(agent, owner, deps);
 }
@@ -58,7 +64,7 @@ export function callerName({ key, user }: Owner): string {
   return JSON.stringify([key, user]);
 }
 
-async function findSession(caller: Caller, { session, agent }: CreateTurn, store: Store): Promise<SessionRow> {
+async function findSession(caller: Caller, { session, agent }: TurnRequest, store: Store): Promise<SessionRow> {
   const row = await store.session(caller, session!);
   if (!row) throw new GatewayError("not_found", `There is no session "${session}".`, { field: "session" });
   if (agent !== undefined && agent !== row.agent)
@@ -85,7 +91,13 @@ function checkRoom(agent: AgentConfig, owner: Owner, { queue, limits, freeMemory
   const caller = callerName(owner);
   const extra = { retry_after_s: retryAfterS };
   if (queue.count((entry) => entry.caller === caller) >= limits.queue_per_caller)
-    throw new GatewayError("too_many_requests", "Too many turns of yours are waiting. Try again later.", extra);
+    throw new GatewayError("too_many_requests", "Too many turns of yours are waiting. Try again later.", {
+      ...extra,
+      headers: {
+        "RateLimit-Policy": `"waiting-caller";q=${limits.queue_per_caller}`,
+        RateLimit: `"waiting-caller";r=0`,
+      },
+    });
   if (queue.length >= limits.queue || queue.count((entry) => entry.agent === agent.name) >= agent.queue)
     throw new GatewayError("queue_full", "Too many turns are waiting. Try again later.", extra);
   if (freeMemory() < limits.min_free_memory_mb * 1024 * 1024)

@@ -5,7 +5,7 @@ import type { Decision } from "../claude/control.ts";
 import type { ToolQuestion } from "../claude/questions.ts";
 import type { EventLog } from "../log/event-log.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
-import { gatewayCaller, ownerBy, type Caller } from "../protocol/callers.ts";
+import { callerBy, gatewayCaller, type Caller } from "../protocol/callers.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { By, EventOf } from "../protocol/events.ts";
 import type { AnswerApproval } from "../protocol/requests.ts";
@@ -21,6 +21,8 @@ export interface Approvals {
   ask(agent: AgentConfig, session: string, question: ToolQuestion, signal: AbortSignal): Promise<Decision>;
   /** The first answer wins. Throws `not_found`, `conflict` (with `by`), `invalid_request` or `forbidden`. */
   answer(caller: Caller, approval: string, answer: AnswerApproval): Promise<ApprovalRow>;
+  /** Whether something of the turn waits for a person. */
+  isWaiting(turn: string): boolean;
   /** The turn is being cancelled: what is open of it is denied. Call it before the CLI is interrupted. */
   cancelTurn(turn: string, by: By): void;
   /** The turn is about to end: nothing stays open behind its terminal event. */
@@ -149,7 +151,7 @@ export function createApprovals({ store, log, now = Date.now, newId = randomUUID
     if (!row) throw new GatewayError("not_found", `There is no approval "${id}".`);
     const entry = open.get(id);
     if (!entry || entry.isSettled) throw await decidedAlready(caller, row, entry);
-    const by = ownerBy({ key: caller.key, user: caller.user });
+    const by = callerBy(caller);
     const outcome = outcomeOf(entry.question, entry.agent, given);
     settle(entry, outcome, by);
     if (outcome.scope === "session") allowOthers(entry, by);
@@ -178,6 +180,7 @@ export function createApprovals({ store, log, now = Date.now, newId = randomUUID
   return {
     ask,
     answer,
+    isWaiting,
     cancelTurn(turn, by) {
       const canceller: By = "gateway" in by ? by : { gateway: "cancel" };
       for (const entry of ofTurn(turn)) settle(entry, denied, canceller, false);

@@ -10,7 +10,8 @@ import type { AnswerApproval } from "../protocol/requests.ts";
 /** How an approval ended, but for who ended it. */
 export type Outcome = Pick<EventOf<"approval_resolved">, "decision" | "scope" | "message" | "updated_input">;
 
-const questionTool = "AskUserQuestion";
+/** The model's own questions to a person. */
+export const questionTool = "AskUserQuestion";
 const standardRefusal = "The person who was asked did not allow this.";
 
 /** Throws a `GatewayError` where the answer does not fit what was asked, or the agent does not allow it. */
@@ -18,6 +19,8 @@ export function outcomeOf(question: ToolQuestion, agent: AgentConfig, answer: An
   if (answer.decision === "deny") return { decision: "deny", message: answer.message?.trim() || standardRefusal };
   if (answer.scope === "session" && question.isPersonal)
     throw invalid("scope", `${question.tool} is answered each time anew`);
+  if (answer.input && isEmpty(answer.input) && !isEmpty(question.input))
+    throw invalid("input", "must not be empty: the CLI would take the one that was asked for");
   const answered = answer.answers && { ...(answer.input ?? question.input), answers: readAnswers(question, answer) };
   const input = answered ?? answer.input;
   const isChanged = input !== undefined && !isDeepStrictEqual(input, question.input);
@@ -33,6 +36,10 @@ export function outcomeOf(question: ToolQuestion, agent: AgentConfig, answer: An
 export function decisionOf({ input }: ToolQuestion, outcome: Outcome): Decision {
   if (outcome.decision === "deny") return { behavior: "deny", message: outcome.message ?? standardRefusal };
   return { behavior: "allow", updatedInput: (outcome.updated_input as typeof input | undefined) ?? input };
+}
+
+function isEmpty(input: Record<string, unknown>): boolean {
+  return Object.keys(input).length === 0;
 }
 
 /** The CLI checks a tool's input against the agent's rules before it asks, and a changed one not again. */

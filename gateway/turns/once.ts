@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import type { Caller } from "../protocol/callers.ts";
 import { GatewayError } from "../protocol/errors.ts";
-import type { CreateTurn } from "../protocol/requests.ts";
 import type { IdempotencyKey, Store } from "../store/port.ts";
+import type { TurnRequest } from "./admission.ts";
 
 /** How long a key is good for. */
 const keptMs = 24 * 60 * 60 * 1000;
@@ -12,7 +12,7 @@ export interface OnceOptions<Made> {
   readonly store: Store;
   readonly now: () => number;
   /** Makes the turn, and stores the key with it. */
-  readonly make: (caller: Caller, request: CreateTurn, key: IdempotencyKey) => Promise<Made>;
+  readonly make: (caller: Caller, request: TurnRequest, key: IdempotencyKey) => Promise<Made>;
   /** Looks up what was made before. */
   readonly find: (caller: Caller, turn: string) => Promise<Made>;
 }
@@ -20,7 +20,7 @@ export interface OnceOptions<Made> {
 export function createOnce<Made>({ store, now, make, find }: OnceOptions<Made>) {
   const inFlight = new Map<string, Promise<Made>>();
 
-  async function makeOrFind(caller: Caller, request: CreateTurn, key: string): Promise<Made> {
+  async function makeOrFind(caller: Caller, request: TurnRequest, key: string): Promise<Made> {
     const bodyHash = createHash("sha256").update(JSON.stringify(request)).digest("base64");
     const known = await store.idempotentTurn(caller, key, now() - keptMs);
     if (!known) return make(caller, request, { caller, key, bodyHash });
@@ -30,7 +30,7 @@ export function createOnce<Made>({ store, now, make, find }: OnceOptions<Made>) 
   }
 
   /** Two requests with one key at once: the second waits for what the first has made. */
-  return async (caller: Caller, request: CreateTurn, key: string): Promise<Made> => {
+  return async (caller: Caller, request: TurnRequest, key: string): Promise<Made> => {
     const scope = JSON.stringify([caller.key, caller.user, key]);
     for (let first = inFlight.get(scope); first; first = inFlight.get(scope)) await first.catch(() => undefined);
     const making = makeOrFind(caller, request, key);

@@ -29,10 +29,13 @@ export async function recoverTurns(store: Store, log: EventLog): Promise<TurnRow
   return unfinished.filter((turn) => turn.state === "queued");
 }
 
-/** The agent of a turn that waited; or, in words, why it cannot run any more: the configuration may be another one now [A5]. */
-export function agentNow({ agent: name, options }: TurnRow, { agents }: Registry): AgentConfig | string {
+/** The agent of a turn that waited; or, in words, why it cannot run any more: its agent may be another one now [A5]. */
+export function agentNow(
+  { agent: name, options }: Pick<TurnRow, "agent" | "options">,
+  { agents }: Registry,
+): AgentConfig | string {
   const agent = agents.find((one) => one.name === name);
-  if (!agent) return "The agent of this turn is not configured any more.";
+  if (!agent) return "The agent of this turn is not there any more.";
   const { model, permissionMode, turnTimeoutS: turn_timeout_s } = options;
   try {
     checkWishes(agent, { model, permission_mode: permissionMode as PermissionMode | undefined, turn_timeout_s });

@@ -228,6 +228,16 @@ export function sessionContract(makePlace: () => Promise<StorePlace>): void {
       expect(await find("apple cherry")).toEqual([]);
     });
 
+    test("takes a last word that ends in a sign for a whole one", async () => {
+      const session = await makeSession();
+      await say(session, { prompt: "C++ and seaside", answer: "can be" });
+      await say(await makeSession(), { prompt: "can be seasick", answer: "cats" });
+      expect(await find("C++")).toEqual([session]);
+      expect(await find("and C++")).toEqual([session]);
+      expect(await find("sea!")).toEqual([]);
+      expect(await find("sea")).toHaveLength(2);
+    });
+
     test("takes each of these as plain words, and none does harm", async () => {
       const session = await makeSession();
       await say(session, {

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -9,6 +9,7 @@ import { SetupError } from "../../gateway/protocol/errors.ts";
 import { StoreFull } from "../../gateway/store/port.ts";
 import { openSqliteStore } from "../../gateway/store/sqlite.ts";
 import { alice, eventsWrite, newEvent, newTurn, notice, sessionWrite } from "../support/log-drafts.ts";
+import { agentsContract } from "./agents-contract.ts";
 import { approvalsContract } from "./approvals-contract.ts";
 import { storeContract } from "./store-contract.ts";
 
@@ -22,6 +23,7 @@ describe("the SQLite store", () => {
   };
   storeContract(makePlace);
   approvalsContract(makePlace);
+  agentsContract(makePlace);
 });
 
 describe("its file", () => {
@@ -44,11 +46,29 @@ describe("its file", () => {
     }
   }
 
+  test("[A8] is for its owner alone, with those beside it, in whatever folder", async () => {
+    chmodSync(folder, 0o755);
+    const store = openSqliteStore(file);
+    await store.commit([sessionWrite("a")]);
+    const files = readdirSync(folder);
+    expect(files.length).toBeGreaterThan(1);
+    expect(files.filter((name) => (statSync(join(folder, name)).mode & 0o077) !== 0)).toEqual([]);
+    await store.close();
+  });
+
   test("that is no database is refused as damaged, and left as it was", () => {
     writeFileSync(file, "this is no database, but it is long enough to be read as one".repeat(100));
     const before = readFileSync(file);
     expect(fault()).toBe("database_damaged");
     expect(readFileSync(file)).toEqual(before);
+  });
+
+  test("is its owner's to read alone, with what SQLite keeps beside it", async () => {
+    const store = openSqliteStore(file);
+    await store.commit([sessionWrite()]);
+    const modes = readdirSync(folder).map((name) => [name, statSync(join(folder, name)).mode & 0o777]);
+    expect(Object.fromEntries(modes)).toEqual({ "s.sqlite": 0o600, "s.sqlite-shm": 0o600, "s.sqlite-wal": 0o600 });
+    await store.close();
   });
 
   test("with a torn header or a missing table is refused as damaged", async () => {
@@ -84,7 +104,7 @@ describe("its file", () => {
     await store.close();
   });
 
-  test("[T3] idempotency keys of more than a day ago are dropped when it is opened", async () => {
+  test("[T3] loses idempotency keys of more than a day ago", async () => {
     const store = openSqliteStore(file);
     const made = sessionWrite();
     const { session } = made.session;
@@ -96,11 +116,10 @@ describe("its file", () => {
       idempotency: { caller: alice, key: `k${index}`, bodyHash: "h" },
     }));
     await store.commit([made, ...keys]);
+    await store.dropExpired(Date.now());
+    expect(await store.idempotentTurn(alice, "k0", 0)).toMatchObject({ turn: turns[0]!.turn });
+    expect(await store.idempotentTurn(alice, "k1", 0)).toBeUndefined();
     await store.close();
-    const again = openSqliteStore(file);
-    expect(await again.idempotentTurn(alice, "k0", 0)).toMatchObject({ turn: turns[0]!.turn });
-    expect(await again.idempotentTurn(alice, "k1", 0)).toBeUndefined();
-    await again.close();
   });
 
   test("[L2] on a full disk a commit rejects with StoreFull, changes nothing, and works again once there is room", async () => {

@@ -80,13 +80,22 @@ export function usageContract(makePlace: () => Promise<StorePlace>): void {
       expect(await store.attachmentHead(gatewayCaller, "0".repeat(64))).toBeUndefined();
     });
 
-    test("a removed session leaves what its owner has sent ahead", async () => {
-      const attachment = attachmentOf("picture");
-      const session = await makeSession();
-      await upload(attachment, alice);
-      await store.commit([{ kind: "attachment_link", session, hash: attachment.hash }]);
-      expect(await store.removeSession(alice, session)).toMatchObject({ attachments: 0 });
-      expect(await store.attachment(alice, attachment.hash)).toBeDefined();
+    test("a removed session takes what its owner had sent ahead for it, and nothing else", async () => {
+      const [its, shared, others, unused] = ["its", "shared", "others", "unused"].map(attachmentOf);
+      const [session, second] = [await makeSession(), await makeSession()];
+      for (const attachment of [its!, shared!, others!, unused!]) await upload(attachment, alice);
+      await upload(others!, bob);
+      const link = (to: string, { hash }: Attachment) => store.commit([{ kind: "attachment_link", session: to, hash }]);
+      for (const attachment of [its!, shared!, others!]) await link(session, attachment);
+      await link(second, shared!);
+      expect(await store.removeSession(alice, session)).toMatchObject({ attachments: 1 });
+      const seen = async (caller: Caller) =>
+        Promise.all(
+          [its!, shared!, others!, unused!].map(async ({ hash }) => Boolean(await store.attachment(caller, hash))),
+        );
+      expect(await seen(alice)).toEqual([false, true, false, true]);
+      expect(await seen(bob)).toEqual([false, false, true, false]);
+      expect(await store.removeSession(alice, second)).toMatchObject({ attachments: 1 });
     });
   });
 

@@ -15,6 +15,7 @@ import {
   type GatewaySettings,
   type OwnGateway,
 } from "../support/gateway.ts";
+import { lacksCurl } from "../support/programs.ts";
 import { openReader, readAll, type WireEvent } from "../support/reader.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
 import { until } from "../support/wait.ts";
@@ -341,7 +342,7 @@ test("an agent that asks nobody denies at once", async () => {
   expect(existsSync(file("unasked"))).toBe(false);
 });
 
-test("the README's lines about approvals do what they say", async () => {
+test.skipIf(lacksCurl)("the README's lines about approvals do what they say", async () => {
   const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
   const [post, get, allow] = /<!-- run: approvals -->\s*```sh\n([^]*?)```/.exec(readme)![1]!.trim().split("\n");
   const demo = await openGateway(scene, { agents, openCaller: { key: "demo", user: null, reach: "all" } });
@@ -351,10 +352,14 @@ test("the README's lines about approvals do what they say", async () => {
     return JSON.parse(stdout) as Record<string, unknown>;
   };
   const { turn } = await run(post!);
-  const [open] = await until("the approval", async () => {
-    const { approvals } = (await run(get!)) as { approvals: Approval[] };
-    return approvals.length > 0 && approvals;
-  });
+  const [open] = await until(
+    "the approval",
+    async () => {
+      const { approvals } = (await run(get!)) as { approvals: Approval[] };
+      return approvals.length > 0 && approvals;
+    },
+    30_000,
+  );
   expect(open).toMatchObject({ turn, tool: "Bash" });
   expect(await run(allow!, open!.approval)).toMatchObject({ state: "resolved", decision: "allow" });
   expect((await demo.ended(turn as string)).state).toBe("completed");

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -26,7 +27,13 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 function sluice(args: readonly string[], environment: Record<string, string> = {}): Promise<Outcome> {
   const child = spawn(process.execPath, [bin, ...args], {
     cwd: folder,
-    env: { PATH: process.env["PATH"], HOME: folder, SLUICE_DATA: join(folder, "data"), ...environment },
+    env: {
+      PATH: process.env["PATH"],
+      HOME: folder,
+      SLUICE_DATA: join(folder, "data"),
+      SLUICE_PORT: "0",
+      ...environment,
+    },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const pieces: string[] = [];
@@ -45,6 +52,11 @@ function file(name: string, content: string, mode = 0o644): string {
   writeFileSync(path, content);
   chmodSync(path, mode);
   return path;
+}
+
+/** A configuration whose agent works there. */
+function configWith(workspace: string): string {
+  return file("sluice.json", JSON.stringify({ agents: [{ name: "coder", workspace }] }));
 }
 
 describe("demo ask", () => {
@@ -110,6 +122,24 @@ describe("what is wrong is named, with what to do about it", () => {
       1,
       ["/nowhere/claude", "npm install"],
     ],
+    [
+      "a workspace that is not there",
+      () => [["ask", "hi"], { SLUICE_CONFIG: configWith(join(folder, "nowhere")) }],
+      1,
+      ['"coder"', "nowhere, does not exist", "`workspace`"],
+    ],
+    [
+      "a workspace that is a file",
+      () => [["serve"], { SLUICE_CONFIG: configWith(file("no-folder", "")) }],
+      1,
+      ['"coder"', "no-folder, is no folder", "`workspace`"],
+    ],
+    [
+      "an address that is not this machine's",
+      () => [["serve"], { SLUICE_HOST: "203.0.113.7", SLUICE_KEYS: "main:main-secret-0123456789" }],
+      1,
+      ["203.0.113.7:0", "EADDRNOTAVAIL", "SLUICE_HOST"],
+    ],
     ["no prompt", () => [["ask"], {}], 2, ["must not be empty", 'sluice ask "…"']],
     ["a prompt of spaces", () => [["ask", "  "], {}], 2, ["must not be empty"]],
     ["a session that is no UUID", () => [["ask", "hi", "--session", "seven"], {}], 2, ["--session", "UUID", "seven"]],
@@ -163,5 +193,28 @@ describe("doctor", () => {
     const outcome = await sluice(["doctor"], { SLUICE_DATA: path, CLAUDE_CODE_OAUTH_TOKEN: madeUpToken });
     held.release();
     expect(outcome).toMatchObject({ code: 0, stdout: expect.stringMatching(/^ok {4}data folder .*pid \d+/m) });
+  });
+
+  test("exits 1 and says how to mend a damaged database, a missing workspace and a port that is taken", async () => {
+    const path = join(folder, "damaged");
+    mkdirSync(path);
+    const database = join(path, "sluice.sqlite");
+    writeFileSync(database, "This is no database. ".repeat(500));
+    const taken = createServer();
+    await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
+    const { port } = taken.address() as AddressInfo;
+    const outcome = await sluice(["doctor"], {
+      SLUICE_DATA: path,
+      SLUICE_PORT: String(port),
+      SLUICE_CONFIG: configWith(join(folder, "nowhere")),
+    });
+    taken.close();
+    expect(outcome.code).toBe(1);
+    expect(outcome.stdout).toMatch(/^FAIL {2}data folder .*sluice\.sqlite cannot be read.*\n.*→ .*backup/m);
+    expect(outcome.stdout).toMatch(/^FAIL {2}workspaces .*"coder".*nowhere.*\n.*→ .*`workspace`/m);
+    expect(outcome.stdout).toMatch(
+      new RegExp(`^FAIL {2}address .*127\\.0\\.0\\.1:${port} is in use.*\\n.*→ .*SLUICE_PORT`, "m"),
+    );
+    expect(readFileSync(database, "utf8")).toContain("This is no database.");
   });
 });

@@ -2,8 +2,10 @@ import { execFile } from "node:child_process";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
+import { spawn as spawnPty } from "node-pty";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
+  binFile,
   createClient,
   gatewayEnvironment,
   jsonBody,
@@ -171,6 +173,23 @@ describe("sluice token", () => {
     const { code, stderr } = await sluice(["token", "--link"], newFolder(scene, "empty"));
     expect([code, stderr]).toEqual([1, expect.stringContaining("No gateway runs on the data folder")]);
   });
+});
+
+test("[A1] at a terminal the start prints a link that signs in once; elsewhere it prints none", async () => {
+  const environment = { ...gatewayEnvironment(scene, settings), TERM: "xterm" };
+  const terminal = spawnPty(process.execPath, [binFile, "serve"], { env: environment, cols: 300 });
+  let said = "";
+  terminal.onData((text) => (said += text));
+  const exited = new Promise<number>((done) => terminal.onExit(({ exitCode }) => done(exitCode)));
+  const [, link] = await until("the link", () => /in, once: (http:\S+)\r\n/.exec(said), 30_000);
+  const { origin, searchParams } = new URL(link!);
+  const send = () => fetch(`${origin}/sign-in`, { method: "POST", body: searchParams, redirect: "manual" });
+  const statuses = [(await send()).status, (await send()).status];
+  terminal.write("\u0003");
+  expect([statuses, await exited]).toEqual([[303, 401], 0]);
+  const own = await spawnGateway(scene, settings);
+  const { stdout } = await own.kill("SIGTERM");
+  expect(stdout).toBe(`listening on ${own.address}\n`);
 });
 
 test("the README's lines about keys and tokens do what it says", async () => {

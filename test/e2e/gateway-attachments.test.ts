@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { RequestBlock } from "../../gateway/demo/script.ts";
 import { pdf, png } from "../support/attachments.ts";
 import { jsonBody, openGateway, type OwnGateway } from "../support/gateway.ts";
+import { lacksCurl } from "../support/programs.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
 
 const hash = createHash("sha256").update(png).digest("hex");
@@ -100,7 +101,7 @@ describe("a prompt's surroundings", () => {
   });
 });
 
-test("the README's lines send a picture, and ask about it", async () => {
+test.skipIf(lacksCurl)("the README's lines send a picture, and ask about it", async () => {
   const gateway = await openGateway(scene, { openCaller: { key: "demo", user: null, reach: "all" } });
   const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
   const lines = /<!-- run: attachments -->\s*```sh\n([^]*?)\n```/.exec(readme)![1]!.split("\n");

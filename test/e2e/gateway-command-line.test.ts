@@ -115,6 +115,61 @@ test("[L4] `ask` goes on where a cut connection left it", async () => {
   proxy.close();
 });
 
+test("`ask` and `doctor` find a gateway that listens on all addresses and is called by another name outside", async () => {
+  const environment = {
+    SLUICE_HOST: "0.0.0.0",
+    SLUICE_KEYS: "main:main-secret-0123456789",
+    SLUICE_PUBLIC_URL: "https://sluice.example",
+  };
+  const open = await spawnGateway(scene, { environment });
+  const { port } = new URL(open.address);
+  const own = gatewayEnvironment(scene, { dataFolder: open.dataFolder, port: Number(port), environment });
+  const asked = await runSluice(["ask", "demo:text Found."], own);
+  expect([asked.code, asked.stdout]).toEqual([0, "Found."]);
+  const checked = await runSluice(["doctor"], own);
+  expect(checked.stdout).toMatch(new RegExp(`^ok {4}address .*http://127\\.0\\.0\\.1:${port}$`, "m"));
+  const link = await runSluice(["token", "--link"], own);
+  expect([link.code, link.stdout]).toEqual([0, expect.stringContaining("https://sluice.example/sign-in?code=")]);
+  expect((await open.kill("SIGTERM")).code).toBe(0);
+});
+
+test("[A2] a gateway answers to the address that it listens on", async () => {
+  const environment = { SLUICE_HOST: "127.0.0.2" };
+  const open = await spawnGateway(scene, { environment });
+  expect(open.address).toMatch(/^http:\/\/127\.0\.0\.2:/);
+  expect((await open.fetch("/healthz")).status).toBe(200);
+  expect((await open.kill("SIGTERM")).code).toBe(0);
+});
+
+test("[S3] one Ctrl-C that comes twice, from the terminal and from whoever passes it on, ends a gateway gracefully", async () => {
+  const settings = { dataFolder: newFolder(scene, "twice"), limits: { shutdown_grace_s: 30 } };
+  const twice = await spawnGateway(scene, settings);
+  const turn = await twice.post("demo:long words=100 rate=50");
+  await until("the turn to run", async () => (await twice.turn(turn.turn)).state === "running");
+  process.kill(twice.pid, "SIGINT");
+  await until("the shutdown", async () => (await twice.fetch("/readyz")).status === 503);
+  const { code, stderr } = await twice.kill("SIGINT");
+  expect([code, stderr]).toEqual([0, expect.stringContaining('"msg":"shutting down"')]);
+  const next = await spawnGateway(scene, settings);
+  expect(await next.turn(turn.turn)).toMatchObject({ state: "completed" });
+  expect((await next.kill("SIGTERM")).code).toBe(0);
+});
+
+test("a second signal, later, ends a gateway at once; what it leaves is swept at the next start", async () => {
+  const settings = { dataFolder: newFolder(scene, "impatient"), limits: { shutdown_grace_s: 60 } };
+  const impatient = await spawnGateway(scene, settings);
+  const turn = await impatient.post("demo:hang");
+  await until("the turn to run", async () => (await impatient.turn(turn.turn)).state === "running");
+  process.kill(impatient.pid, "SIGTERM");
+  const repeat = setInterval(() => process.kill(impatient.pid, "SIGTERM"), 100);
+  const { code } = await impatient.exited.finally(() => clearInterval(repeat));
+  expect(code).toBe(143);
+  const next = await spawnGateway(scene, settings);
+  expect(await next.turn(turn.turn)).toMatchObject({ state: "failed", code: "gateway_restarted" });
+  expect(readdirSync(join(settings.dataFolder, "run"))).toEqual([]);
+  expect((await next.kill("SIGTERM")).code).toBe(0);
+});
+
 test("`ask` without a gateway starts one of its own, and ends it; a failed turn is exit code 1", async () => {
   const environment = gatewayEnvironment(scene, { dataFolder: newFolder(scene, "alone") });
   const answered = await runSluice(["ask", "demo:text", "Two", "words."], environment);

@@ -7,6 +7,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { markedWith } from "../../gateway/claude/process-table.ts";
 import { endingTypes, jsonBody, newFolder, spawnGateway, type ChildGateway } from "../support/gateway.ts";
+import { lacksMounts, ownMounts } from "../support/programs.ts";
 import { joined, openReader, readAll, textOf, type WireEvent } from "../support/reader.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
 import { random, scaled, testSeed } from "../support/scale.ts";
@@ -195,44 +196,46 @@ test("[S3] SIGTERM closes the listener, then the streams, ends in time, and what
   await gateway.kill("SIGTERM");
 });
 
-test("a full disk makes new prompts wait outside and running turns wait inside; with room again nothing is lost", async () => {
-  const dataFolder = newFolder(scene, "full");
-  // A file system of its own, that ends with the gateway: mounted in a namespace that only the gateway is in.
-  const isRoot = process.getuid?.() === 0;
-  const prefix = ["unshare", ...(isRoot ? [] : ["--user", "--map-root-user"]), "--mount", "sh", "-c"];
-  prefix.push(`mount -t tmpfs -o size=12m tmpfs '${dataFolder}' && exec "$0" "$@"`);
-  const gateway = await spawnGateway(scene, { dataFolder, limits: { shutdown_grace_s: 0.5 } }, { prefix });
-  const filler = `/proc/${gateway.pid}/root${dataFolder}/filler`;
-  const turn = await gateway.post("demo:long words=900 rate=150");
-  const reader = await openReader(turn.events_url, gateway);
-  await reader.find("a delta", ({ type }) => type === "content_block_delta");
-  const isReady = async () => (await gateway.fetch("/readyz")).status === 200;
-  expect(await isReady()).toBe(true);
-  fill(filler);
-  await until("the gateway to say that it cannot store", async () => !(await isReady()), 30_000);
-  const refused = await gateway.fetch("/api/turns", jsonBody({ prompt: "no room" }));
-  expect([refused.status, await refused.json()]).toMatchObject([503, { code: "not_ready" }]);
-  const stoodAt = reader.cursor;
-  rmSync(filler);
-  expect(await gateway.ended(turn.turn)).toMatchObject({ state: "completed", text: words(900) });
-  expect(await reader.ended).toBe("end");
-  expect(reader.cursor).toBeGreaterThan(stoodAt);
-  expect(textOf(joined(reader.events))).toBe(words(900));
-  expect(joined(reader.events)).toEqual(joined(await readAll(turn.events_url, gateway)));
-  expect(await isReady()).toBe(true);
+test.skipIf(lacksMounts)(
+  "a full disk makes new prompts wait outside and running turns wait inside; with room again nothing is lost",
+  async () => {
+    const dataFolder = newFolder(scene, "full");
+    // A file system of its own, that ends with the gateway: mounted in a namespace that only the gateway is in.
+    const prefix = [...ownMounts, "sh", "-c"];
+    prefix.push(`mount -t tmpfs -o size=12m tmpfs '${dataFolder}' && exec "$0" "$@"`);
+    const gateway = await spawnGateway(scene, { dataFolder, limits: { shutdown_grace_s: 0.5 } }, { prefix });
+    const filler = `/proc/${gateway.pid}/root${dataFolder}/filler`;
+    const turn = await gateway.post("demo:long words=900 rate=150");
+    const reader = await openReader(turn.events_url, gateway);
+    await reader.find("a delta", ({ type }) => type === "content_block_delta");
+    const isReady = async () => (await gateway.fetch("/readyz")).status === 200;
+    expect(await isReady()).toBe(true);
+    fill(filler);
+    await until("the gateway to say that it cannot store", async () => !(await isReady()), 30_000);
+    const refused = await gateway.fetch("/api/turns", jsonBody({ prompt: "no room" }));
+    expect([refused.status, await refused.json()]).toMatchObject([503, { code: "not_ready" }]);
+    const stoodAt = reader.cursor;
+    rmSync(filler);
+    expect(await gateway.ended(turn.turn)).toMatchObject({ state: "completed", text: words(900) });
+    expect(await reader.ended).toBe("end");
+    expect(reader.cursor).toBeGreaterThan(stoodAt);
+    expect(textOf(joined(reader.events))).toBe(words(900));
+    expect(joined(reader.events)).toEqual(joined(await readAll(turn.events_url, gateway)));
+    expect(await isReady()).toBe(true);
 
-  // With no turn that runs, nothing but the refused prompt itself meets the full disk.
-  fill(filler);
-  const large = { prompt: `demo:text ${"x".repeat(1_900_000)}` };
-  const refusedLarge = await gateway.fetch("/api/turns", jsonBody(large));
-  expect(refusedLarge.status).toBe(503);
-  expect(await isReady()).toBe(false);
-  rmSync(filler);
-  await until("the gateway to be ready again", isReady);
-  const last = await gateway.post("demo:text There is room again.");
-  expect(await gateway.ended(last.turn)).toMatchObject({ state: "completed" });
-  expect((await gateway.kill("SIGTERM")).code).toBe(0);
-});
+    // With no turn that runs, nothing but the refused prompt itself meets the full disk.
+    fill(filler);
+    const large = { prompt: `demo:text ${"x".repeat(1_900_000)}` };
+    const refusedLarge = await gateway.fetch("/api/turns", jsonBody(large));
+    expect(refusedLarge.status).toBe(503);
+    expect(await isReady()).toBe(false);
+    rmSync(filler);
+    await until("the gateway to be ready again", isReady);
+    const last = await gateway.post("demo:text There is room again.");
+    expect(await gateway.ended(last.turn)).toMatchObject({ state: "completed" });
+    expect((await gateway.kill("SIGTERM")).code).toBe(0);
+  },
+);
 
 /** Writes until nothing goes in any more. */
 function fill(file: string): void {

@@ -7,6 +7,7 @@ import { eventTypes, terminalEventTypes } from "../../gateway/protocol/codes.ts"
 import { openBrowser, watchInPage, type SeenByPage } from "../support/browser.ts";
 import { curl } from "../support/curl.ts";
 import { newFolder, openGateway, type OwnGateway } from "../support/gateway.ts";
+import { lacksChromium, lacksCurl } from "../support/programs.ts";
 import { startProxy } from "../support/proxy.ts";
 import { joined, openReader, readAll, textOf, type WireEvent } from "../support/reader.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
@@ -68,7 +69,7 @@ test("eventsource-parser reads the body of a fetch", async () => {
   expect(textOf(events)).toBe("Line one\u2028 and 🦥.");
 });
 
-test("curl reads every rendering, and to the end that a shutdown gives them", async () => {
+test.skipIf(lacksCurl)("curl reads every rendering, and to the end that a shutdown gives them", async () => {
   const done = await gateway.post("demo:text Said.");
   await gateway.ended(done.turn);
   const path = `/api/turns/${done.turn}/events`;
@@ -94,7 +95,7 @@ test("curl reads every rendering, and to the end that a shutdown gives them", as
   expect(await sse).toMatchObject([expect.stringMatching(/\nretry: \d+\n\n$/), 0]);
 });
 
-test("[S3] a text whose turn waits when the gateway ends is cut: curl exits with 18", async () => {
+test.skipIf(lacksCurl)("[S3] a text whose turn waits when the gateway ends is cut: curl exits with 18", async () => {
   const own = await openGateway(scene);
   const turn = await own.post("demo:long words=1000 rate=30");
   const queued = await own.post("demo:text Waits.", { session: turn.session });
@@ -108,7 +109,7 @@ test("[S3] a text whose turn waits when the gateway ends is cut: curl exits with
   expect(await cut).toEqual(["", 18]);
 });
 
-test(
+test.skipIf(lacksChromium)(
   "[L4, S1, S4] Chromium's EventSource sees all, goes on after a restart of the gateway, and ends at 204",
   { timeout: 120_000 },
   async () => {

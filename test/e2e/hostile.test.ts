@@ -74,6 +74,13 @@ const faults: Fault[] = [
     ending: { type: "turn_failed", code: "turn_timeout", text: expect.stringMatching(/^\.+$/) },
   },
   {
+    script: "babble",
+    title: "[T5] a turn of which nothing is heard but lines that are no messages fails as silence_timeout",
+    options: { ...quickly, agent: { silence_timeout_s: 0.5, turn_timeout_s: 5 } },
+    ending: failed("silence_timeout", "Before."),
+    check: ({ events }) => expect(noticesOf(events)).toContain("line_not_json"),
+  },
+  {
     script: "mute",
     title: "[L3] a process that closes its stdout is hung up, and its turn fails as process_died",
     ending: failed("process_died"),
@@ -268,6 +275,7 @@ const playedAlone = [
   "own-turn-first",
   "own-turn-unfinished",
   "dies-while-idle",
+  "changed-payer",
   "big-and-gone",
 ];
 
@@ -388,6 +396,30 @@ describe("faults of several steps", () => {
     await driven.driver.exited;
     expect(first.ending).toMatchObject(completed("First."));
     await expectOwnTurn(driven, [first], { by: { cli: "unknown" }, ending: failed("process_died", "Woken.") });
+  });
+
+  test("[P5] a turn that begins with a key although its process began with a login is stopped, and its process takes no other", async () => {
+    const script = scene.play(scripts.get("changed-payer")!);
+    const driven = await scene.drive(script, { ...quickly, agent: { billing: "subscription" } });
+    const [first, second] = [await driven.say("one"), await driven.say("two")];
+    expect([first.ending, second.ending]).toMatchObject([
+      completed("By subscription."),
+      { type: "turn_failed", code: "billing_mismatch" },
+    ]);
+    expect(driven.driver.isUsable).toBe(false);
+    await scene.leaveNothing(driven);
+    expectOneEnding(second, driven);
+  });
+
+  test("[P5] where anything may pay, such a turn goes on", async () => {
+    const driven = await scene.drive(scene.play(scripts.get("changed-payer")!), quickly);
+    await driven.say("one");
+    const begun = driven.begin("two");
+    await until("what is said by use", () => JSON.stringify(driven.events).includes("By use."));
+    driven.driver.cancel({ key: "test" });
+    expect((await begun.ended).ending).toMatchObject({ type: "turn_cancelled", text: "By use." });
+    expect(driven.driver.isUsable).toBe(true);
+    await scene.leaveNothing(driven);
   });
 
   test("[L3] a process that died while idle fails the next turn as process_died at once", async () => {

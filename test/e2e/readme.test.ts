@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { configFile } from "../../gateway/config.ts";
 import { errorStatus, failureRetryable, ownEventTypes } from "../../gateway/protocol/codes.ts";
+import { lacksCurl } from "../support/programs.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
 
 // The README's own lines, run as they stand there. Only the port is another one, so that nothing else on the machine is met.
@@ -72,7 +73,7 @@ describe("the README's lines", () => {
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  test("npm run demo answers the two curl lines without any key", async () => {
+  test.skipIf(lacksCurl)("npm run demo answers the two curl lines without any key", async () => {
     const [install, demo] = block("demo").split(" && ");
     expect(install).toBe("npm install");
     const gateway = await start(demo!, { SLUICE_DATA: join(folder, ".sluice-demo"), HOME: folder });
@@ -83,7 +84,7 @@ describe("the README's lines", () => {
     }
   });
 
-  test("npm start answers the same lines with the key that it made", async () => {
+  test.skipIf(lacksCurl)("npm start answers the same lines with the key that it made", async () => {
     const scene: Scene = await openScene();
     const gateway = await start("npm start", { ...scene.environment, SLUICE_DATA: join(folder, ".sluice") });
     try {

@@ -12,6 +12,7 @@ import {
   type TranscriptToolUse,
 } from "../../gateway/protocol/transcript.ts";
 import { newFolder, openGateway, type OwnGateway } from "../support/gateway.ts";
+import { lacksCurl } from "../support/programs.ts";
 import { openReader, readAll } from "../support/reader.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
 import { followed } from "../support/transcript-client.ts";
@@ -127,7 +128,7 @@ test("[T4] what a cancelled turn had said is in it, and the next turn follows", 
 });
 
 describe("the README's lines", () => {
-  test("fetch a session's transcript in every way", async () => {
+  test.skipIf(lacksCurl)("fetch a session's transcript in every way", async () => {
     const { session, turn } = await gateway.post("hello");
     await gateway.ended(turn);
     const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");

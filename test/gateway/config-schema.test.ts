@@ -16,6 +16,24 @@ describe("the published JSON Schema of the configuration file", () => {
       { agents: [{ ...agent, model: "m", allowed_tools: ["Bash(ls:*)"], permission_mode: "plan", spares: 2 }] },
       true,
     ],
+    [
+      "all that concerns the agents' folders, hooks and supervision",
+      {
+        agents: [
+          {
+            ...agent,
+            workspace: "/srv",
+            worktree: true,
+            hooks: { Stop: [{ hooks: [{ type: "command", command: "x" }] }] },
+          },
+          { name: "b", supervises: ["a"] },
+        ],
+        workspace_roots: ["/srv"],
+        permission_ceiling: "plan",
+      },
+      true,
+    ],
+    ["hooks without commands", { agents: [{ ...agent, hooks: { Stop: [{}] } }] }, false],
     ["one limit", { limits: { processes: 3 } }, true],
     ["hosts and origins", { allowed_hosts: ["chat.example"], allowed_origins: ["https://a.example"] }, true],
     ["an unknown field", { agent: [] }, false],

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -92,6 +92,13 @@ describe("a fault names the field", () => {
     [{ agents: [{ name: "a", permission_mode: "root" }] }, /permission_mode/],
     [{ agents: [{ name: "a", model: "--help me" }] }, /agents\.0\.model/],
     [{ agents: [{ name: "a", turn_timeout_s: 0 }] }, /turn_timeout_s/],
+    [{ agents: [{ name: "a", worktree: true }] }, /agents\.0\.worktree: needs a workspace/],
+    [{ agents: [{ name: "a" }, { name: "b", supervises: ["a", "c"] }] }, /agents\.1\.supervises: .*"c"/],
+    [{ agents: [{ name: "a", supervises: ["a"] }] }, /agents\.0\.supervises: .*itself/],
+    [{ agents: [{ name: "a", hooks: { Stop: [{ command: "x" }] } }] }, /agents\.0\.hooks\.Stop\.0\.hooks/],
+    [{ workspace_roots: ["/nowhere/at/all"] }, /workspace_roots\.0/],
+    [{ workspace_roots: [folder, "/etc/passwd"] }, /workspace_roots\.1/],
+    [{ permission_ceiling: "root" }, /permission_ceiling/],
     [{ limits: { processes: 0 } }, /limits\.processes/],
     [{ limits: { proceses: 1 } }, /proceses/],
   ])("%j", (content, message) => expect(faultOf(() => withFile(content)).message).toMatch(message));
@@ -100,6 +107,18 @@ describe("a fault names the field", () => {
     const fault = faultOf(() => readConfig({ SLUICE_KEYS: "name:s3cret" }));
     expect(fault.message).toMatch(/SLUICE_KEYS/);
     expect(fault.message).not.toContain("s3cret");
+  });
+});
+
+test("[A5] without saying, agents made by API get no folder and no mode that runs what changes something unasked", () =>
+  expect(readConfig({})).toMatchObject({ workspaceRoots: [], permissionCeiling: "default" }));
+
+test("workspace roots are taken by their real paths", () => {
+  const link = join(folder, "link");
+  symlinkSync(folder, link);
+  expect(withFile({ workspace_roots: [link], permission_ceiling: "acceptEdits" })).toMatchObject({
+    workspaceRoots: [realpathSync(folder)],
+    permissionCeiling: "acceptEdits",
   });
 });
 

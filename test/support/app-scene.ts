@@ -3,16 +3,19 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Hono } from "hono";
+import { createGit } from "../../gateway/agents/git.ts";
+import { createWorktrees } from "../../gateway/agents/worktrees.ts";
 import { createApp, type AppDeps } from "../../gateway/app.ts";
 import { createKeyRing, hashSecret, type ServiceKey } from "../../gateway/http/auth/key-ring.ts";
 import { createSigner } from "../../gateway/http/auth/signed.ts";
 import type { Env } from "../../gateway/http/env.ts";
 import { createSignInLinks } from "../../gateway/http/sign-in.ts";
 import { ordinaryScopes, scopes } from "../../gateway/protocol/scopes.ts";
+import { createSupervisors } from "../../gateway/agents/supervisors.ts";
+import { createAgents } from "../../gateway/turns/agents.ts";
 import { createSessions } from "../../gateway/turns/sessions.ts";
 import { createTurnIds } from "../../gateway/turns/turn-id.ts";
 import { openTurns, type TurnsOptions, type TurnsScene } from "./open-turns.ts";
-import { readAgent } from "./real-cli.ts";
 
 /** Keys by the name of their caller. */
 export const secrets = {
@@ -54,7 +57,17 @@ export async function openApp(options: TurnsOptions & { app?: Partial<AppDeps> }
     keys,
     signer: createSigner(join(folder, "signing.json"), keys),
     links: createSignInLinks(),
-    agents: options.agents ?? [readAgent()],
+    supervisors: createSupervisors(() => ""),
+    agents: createAgents({
+      ...scene,
+      worktrees: createWorktrees({
+        root: join(folder, "worktrees"),
+        git: createGit({ path: process.env["PATH"], runFolder: join(folder, "run") }),
+      }),
+      bounds: { workspaceRoots: [], permissionCeiling: "default" },
+      credentialOf: ({ billing }) => billing,
+    }),
+    registry: scene.registry,
     allowedHosts: ["chat.example"],
     allowedOrigins: ["https://intranet.example"],
     notReady: () => (scene.log.isHealthy ? undefined : "The gateway cannot store anything at the moment."),

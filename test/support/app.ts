@@ -85,6 +85,7 @@ export function openApp(options: TestAppOptions = {}): TestApp {
     version: "0.0.0-test",
     // Its routes are not mounted here.
     sessions: undefined as never,
+    agents: undefined as never,
     tickets: undefined as never,
     isGood: () => true,
     rates: createRates(allLimits),
@@ -150,9 +151,11 @@ function scriptedPool(run: (session: string, request: TurnRequest) => Promise<Te
     release: () => {},
     find: async () => undefined,
     end: async () => {},
+    endAgent: async () => {},
     newSession: () => randomUUID(),
     fill: () => {},
     size: 0,
+    processesOf: () => ({ live: 0, busy: 0, idle: 0, spare: 0, memoryBytes: 0 }),
     close: async () => {},
   };
 }

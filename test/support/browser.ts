@@ -1,18 +1,12 @@
 // Debian's Chromium, for what only a browser can show.
-import { existsSync } from "node:fs";
 import { chromium, type Browser } from "playwright-core";
+import { chromiumPath } from "./programs.ts";
 import type { WireEvent } from "./reader.ts";
 
-const executablePath = "/usr/bin/chromium";
-
-/** Rejects, saying how to get it, where there is none. */
+/** There may be none: see programs.ts. */
 export async function openBrowser(): Promise<Browser> {
-  if (!existsSync(executablePath))
-    throw new Error(
-      `These tests need Chromium at ${executablePath}: apt-get update && apt-get install -y --no-install-recommends chromium`,
-    );
   return chromium.launch({
-    executablePath,
+    executablePath: chromiumPath,
     args: [
       "--headless",
       "--no-sandbox",

@@ -63,6 +63,11 @@ const steps = {
     steps.delta(".");
     await wait(Number(ms));
   },
+  /** A line that is no message, and then a pause of so many milliseconds. */
+  async babble(ms) {
+    write("still here\n");
+    await wait(Number(ms));
+  },
   /** Says the newest line that the gateway wrote. */
   echo: () => steps.text(heard.text),
   /** Says what stdin and stdout are. */

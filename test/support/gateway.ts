@@ -18,6 +18,8 @@ export interface GatewaySettings {
   /** Default: one agent named `tester`. */
   readonly agents?: readonly z.input<typeof agentConfig>[];
   readonly limits?: z.input<typeof limits>;
+  /** Further fields of the configuration file. */
+  readonly file?: Readonly<Record<string, unknown>>;
   /** Default: a new one in the scene's folder. */
   readonly dataFolder?: string;
   readonly port?: number;
@@ -86,6 +88,7 @@ export function gatewayEnvironment(
   {
     agents = [{ name: "tester" }],
     limits = {},
+    file = {},
     dataFolder = newFolder(scene, "data"),
     port = 0,
     environment = {},
@@ -93,7 +96,7 @@ export function gatewayEnvironment(
 ) {
   const config = join(newFolder(scene, "config"), "sluice.config.json");
   // Other tests run on the machine too: its free memory is not the subject.
-  writeFileSync(config, JSON.stringify({ agents, limits: { min_free_memory_mb: 0, ...limits } }));
+  writeFileSync(config, JSON.stringify({ ...file, agents, limits: { min_free_memory_mb: 0, ...limits } }));
   return {
     ...scene.environment,
     ...environment,

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage } from "node:http";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { chromium, type Browser } from "playwright-core";
+import { chromiumPath } from "./programs.ts";
 
 export interface HostileSite {
   readonly port: number;
@@ -39,7 +40,7 @@ export async function openHostileSite(): Promise<HostileSite> {
 
 export function openMisledBrowser(): Promise<Browser> {
   return chromium.launch({
-    executablePath: "/usr/bin/chromium",
+    executablePath: chromiumPath,
     args: [
       "--headless",
       "--no-sandbox",

@@ -55,7 +55,7 @@ export function openTurns(options: TurnsOptions = {}): TurnsScene {
   const bugs: unknown[] = [];
   const pool = createPool({
     limits: allLimits,
-    agents,
+    registry,
     start: async (_, session) => {
       const driver = createScriptedDriver({ session, isQuick, onEvents: (events) => turns.onEvents(session, events) });
       started.push(driver);

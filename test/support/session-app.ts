@@ -59,7 +59,7 @@ export function openSessionApp(): SessionApp {
   const answers = new Map<string, () => void>();
   const pool = createPool({
     limits: allLimits,
-    agents,
+    registry,
     start: async (_, session) => {
       started.push(session);
       live.add(session);
@@ -86,6 +86,8 @@ export function openSessionApp(): SessionApp {
     log,
     turns,
     sessions,
+    // Its routes are not mounted here.
+    agents: undefined as never,
     limits: allLimits,
     publicUrl: "https://gateway.example",
     version: "0",

@@ -1,20 +1,22 @@
-// A request → its identity. There is one way in for each kind: a service key or a token as `Authorization: Bearer`, a ticket as `?ticket=` on a
-// stream, a sign-in as a cookie.
+// A request → its identity. There is one way in for each kind: a service key, a token, or that of a supervising process, as
+// `Authorization: Bearer`, a ticket as `?ticket=` on a stream, a sign-in as a cookie.
 import { timingSafeEqual } from "node:crypto";
 import type { Context, MiddlewareHandler } from "hono";
 import { getCookie } from "hono/cookie";
 import { GatewayError } from "../../protocol/errors.ts";
 import type { Caller } from "../../protocol/callers.ts";
-import { browserScopes, scopes as allScopes, type Scope } from "../../protocol/scopes.ts";
+import type { Supervisor, Supervisors } from "../../agents/supervisors.ts";
+import { browserScopes, scopes as allScopes, toolScopes, type Scope } from "../../protocol/scopes.ts";
 import type { Env } from "../env.ts";
 import { readUser } from "../input.ts";
-import type { Identity } from "./identity.ts";
+import { mcpPath, type Identity } from "./identity.ts";
 import type { KeyRing, ServiceKey } from "./key-ring.ts";
 import type { Signer } from "./signed.ts";
 
 export interface AuthDeps {
   readonly keys: KeyRing;
   readonly signer: Signer;
+  readonly supervisors: Pick<Supervisors, "find">;
   /** Lets every caller in as this one: only for the demo, on loopback. */
   readonly openCaller?: Caller | undefined;
   readonly now?: () => number;
@@ -29,9 +31,11 @@ export interface Auth {
   readonly middleware: MiddlewareHandler<Env>;
   /** Whether an identity is still good: its key is not revoked, its time not over. */
   isGood(identity: Identity): boolean;
+  /** Who is at one of the gateway's own pages; undefined: nobody who is signed in. */
+  personAt(c: Context<Env>): Promise<Identity | undefined>;
 }
 
-export function createAuth({ keys, signer, openCaller, now = Date.now }: AuthDeps): Auth {
+export function createAuth({ keys, signer, supervisors, openCaller, now = Date.now }: AuthDeps): Auth {
   /** A visitor, who may have an earlier token to renew, is whoever shows nothing else at the one route that is for them. */
   async function identify(c: Context<Env>): Promise<Identity> {
     if (c.req.method !== "POST" || c.req.path !== "/api/tokens") return shown(c);
@@ -45,11 +49,16 @@ export function createAuth({ keys, signer, openCaller, now = Date.now }: AuthDep
   async function shown(c: Context<Env>): Promise<Identity> {
     const authorization = c.req.header("authorization");
     // No other way in beside it: who shows a key is taken for just that key's holder.
-    if (authorization !== undefined) return byBearer(/^Bearer +(\S+)$/i.exec(authorization)?.[1] ?? "");
+    if (authorization !== undefined) {
+      const bearer = /^Bearer +(\S+)$/i.exec(authorization)?.[1] ?? "";
+      const supervisor = c.req.path === mcpPath ? supervisors.find(bearer) : undefined;
+      return supervisor ? supervisorIdentity(supervisor) : byBearer(bearer);
+    }
     const isStream = c.req.method === "GET" && c.req.path.endsWith("/events");
     const ticket = isStream ? c.req.query("ticket") : undefined;
     if (ticket !== undefined) return byTicket(ticket);
-    const cookie = getCookie(c, cookieName);
+    // Browsers send it along from every port of this host, also where a page of another one may call with a token of its own.
+    const cookie = c.get("isOfOwnPage") ? getCookie(c, cookieName) : undefined;
     if (cookie !== undefined) return byCookie(cookie);
     if (openCaller) return openIdentity(openCaller);
     throw unauthorized("A key is needed: Authorization: Bearer <key>.");
@@ -109,6 +118,14 @@ export function createAuth({ keys, signer, openCaller, now = Date.now }: AuthDep
       if (hash === undefined || keyHash === undefined || !timingSafeEqual(hash, keyHash)) return false;
       return expiresAt === undefined || expiresAt * 1000 > now();
     },
+    async personAt(c) {
+      try {
+        return await shown(c);
+      } catch (error) {
+        if (error instanceof GatewayError) return undefined;
+        throw error;
+      }
+    },
   };
 }
 
@@ -127,6 +144,16 @@ function serviceIdentity(key: ServiceKey): Identity {
     key: key.name,
     keyHash: key.hash,
     kind: "service",
+  };
+}
+
+function supervisorIdentity(supervisor: Supervisor): Identity {
+  return {
+    caller: { key: "", user: null, reach: "user", agents: [] },
+    scopes: new Set(Object.values(toolScopes)),
+    key: "",
+    kind: "supervisor",
+    supervisor,
   };
 }
 

@@ -1,11 +1,14 @@
-// [A4] Which scope each route under /api/ wants: the one table. The app does not start with a route that is not in it, so none is open by oversight.
+// [A4] Which scope each route under /api/, and /mcp, wants: the one table. The app does not start with a route that is not in it, so none is open
+// by oversight.
 import type { Hono, MiddlewareHandler } from "hono";
 import { matchedRoutes } from "hono/route";
 import { GatewayError } from "../../protocol/errors.ts";
 import type { Scope } from "../../protocol/scopes.ts";
 import type { Env } from "../env.ts";
+import { mcpPath } from "./identity.ts";
 
-export const routeScopes: Readonly<Record<string, Scope>> = {
+/** Null: what it offers wants one each, see `toolScopes`. */
+export const routeScopes: Readonly<Record<string, Scope | null>> = {
   "POST /api/turns": "turns",
   "GET /api/turns": "turns",
   "GET /api/turns/:turn": "turns",
@@ -25,11 +28,25 @@ export const routeScopes: Readonly<Record<string, Scope>> = {
   "GET /api/sessions/:session/transcript": "transcripts",
   "GET /api/approvals": "approvals",
   "POST /api/approvals/:approval": "approvals",
+  "GET /api/agents": "agents",
+  "POST /api/agents": "agents",
+  "GET /api/agents/:name": "agents",
+  "PATCH /api/agents/:name": "agents",
+  "DELETE /api/agents/:name": "agents",
+  "GET /api/agents/:name/changes": "agents",
+  "POST /api/agents/:name/message": "turns",
   "POST /api/attachments": "turns",
   "GET /api/attachments/:hash": "turns",
   "GET /api/usage": "usage",
   "POST /api/tokens": "tokens",
   "POST /api/sign-in-links": "tokens",
+  "POST /mcp": null,
+};
+
+/** Routes that another scope opens as well: whoever reads transcripts gets what they refer to. */
+export const secondScopes: Readonly<Record<string, Scope>> = {
+  "GET /api/sessions/:session": "transcripts",
+  "GET /api/attachments/:hash": "transcripts",
 };
 
 /** Refuses a caller whose key does not have the scope of the route that this request will meet. Behind authentication, before all routes. */
@@ -38,8 +55,9 @@ export const checkScope: MiddlewareHandler<Env> = async (c, next) => {
     .map(({ method, path }) => `${method} ${path}`)
     // The first that fits is the one that answers.
     .find((name) => Object.hasOwn(routeScopes, name));
-  const scope = route === undefined ? undefined : routeScopes[route];
-  if (scope !== undefined && !c.get("identity").scopes.has(scope))
+  const scope = route === undefined ? null : (routeScopes[route] ?? null);
+  const wanted = [scope, secondScopes[route ?? ""]].filter((one) => one !== undefined && one !== null);
+  if (scope !== null && !wanted.some((one) => c.get("identity").scopes.has(one)))
     throw new GatewayError("forbidden", `This needs a key with the scope "${scope}".`);
   await next();
 };
@@ -48,7 +66,7 @@ export const checkScope: MiddlewareHandler<Env> = async (c, next) => {
 export function checkRoutes(app: Hono<Env>): void {
   const mounted = new Set(
     app.routes
-      .filter(({ method, path }) => method !== "ALL" && path.startsWith("/api/"))
+      .filter(({ method, path }) => method !== "ALL" && (path.startsWith("/api/") || path === mcpPath))
       .map(({ method, path }) => `${method} ${path}`),
   );
   for (const route of mounted)

@@ -51,8 +51,14 @@ test("[T5] the calls of a discarded message, or of its discarded blocks, are wai
   );
 });
 
-test("[T5] an announced retry is waited for until the next event", () => {
+test("[T5] an announced retry is waited for until the turn goes on, whatever is said beside it", () => {
   const retry: EventBody = { type: "api_retry", attempt: 1, max_attempts: 10, delay_ms: 1500, status: 529 };
+  const beside: EventBody[] = [
+    { type: "notice", kind: "x", text: "x" },
+    { type: "rate_limit", status: "allowed", limit: null, resets_at: null, using_overage: false },
+  ];
   expect(after(retry).announcedMs).toBe(1500);
-  expect(after(retry, { type: "notice", kind: "x", text: "x" }).announcedMs).toBe(0);
+  expect(after(retry, ...beside).announcedMs).toBe(1500);
+  expect(after(retry, { ...retry, delay_ms: 20 }).announcedMs).toBe(20);
+  expect(after(retry, { type: "message_start", message: { id: "m1", model: "m" } }).announcedMs).toBe(0);
 });

@@ -110,6 +110,7 @@ describe("the command line", () => {
     max_budget_usd: 1.5,
     instructions: "secret-instructions",
     subagents: { looker: { description: "secret-subagent", prompt: "look" } },
+    hooks: { Stop: [{ hooks: [{ type: "command", command: "echo secret-hook" }] }] },
     mcp_servers: {
       x: { type: "http", url: "http://127.0.0.1:1/mcp", headers: { authorization: "Bearer secret-mcp" } },
     },
@@ -147,11 +148,13 @@ describe("the command line", () => {
         "--mcp-config=/run/private/mcp.json",
         "--append-system-prompt-file=/run/private/instructions.md",
         "--agents=/run/private/subagents.json",
+        "--settings=/run/private/settings.json",
       ]),
     );
     expect(files["instructions.md"]).toBe("secret-instructions");
     expect(JSON.parse(files["mcp.json"]!)).toEqual({ mcpServers: full.mcp_servers });
     expect(JSON.parse(files["subagents.json"]!)).toEqual(full.subagents);
+    expect(JSON.parse(files["settings.json"]!)).toEqual({ hooks: full.hooks });
   });
 
   test("[P2] reads no settings and no other MCP servers unless the agent says so", () => {

@@ -1,5 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { billingFits, createControl, paidBy, type Account, type Decision } from "../../../gateway/claude/control.ts";
+import {
+  billingFits,
+  createControl,
+  paidBy,
+  turnBillingFits,
+  type Account,
+  type Decision,
+} from "../../../gateway/claude/control.ts";
 import {
   readMessage,
   type CanUseToolRequest,
@@ -37,7 +44,10 @@ describe("our requests", () => {
     const { initialize, interrupt, written, answer } = control();
     const [account, done] = [initialize(), interrupt()];
     const [first, second] = written.map((line) => line.request_id);
-    expect(written.map((line) => line.request)).toEqual([{ subtype: "initialize" }, { subtype: "interrupt" }]);
+    expect(written.map((line) => line.request)).toEqual([
+      { subtype: "initialize", systemPromptSnapshot: false },
+      { subtype: "interrupt" },
+    ]);
     expect(first).not.toBe(second);
     answer({ subtype: "success", request_id: second });
     answer({ subtype: "success", request_id: first, response: { account: { tokenSource: "x" } } });
@@ -155,5 +165,12 @@ describe("[P5] who pays", () => {
     expect(billingFits("subscription", account)).toBe(payer === "subscription");
     expect(billingFits("api_key", account)).toBe(payer === "api_key");
     expect(billingFits("any", account)).toBe(true);
+  });
+
+  test("a turn that begins with a key does not fit a subscription; what is not known of its source is no reason", () => {
+    for (const source of ["ANTHROPIC_API_KEY", "apiKeyHelper", "/login managed key"])
+      expect(turnBillingFits("subscription", source)).toBe(false);
+    for (const source of ["none", "unknown", "oauth"]) expect(turnBillingFits("subscription", source)).toBe(true);
+    for (const billing of ["api_key", "any"] as const) expect(turnBillingFits(billing, "ANTHROPIC_API_KEY")).toBe(true);
   });
 });

@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,6 +7,8 @@ import { markerVariable } from "../../../gateway/claude/command.ts";
 import { familyOf, startTimeOf } from "../../../gateway/claude/process-table.ts";
 import { makePrivateFolder, sweep } from "../../../gateway/claude/run-folder.ts";
 import { until } from "../../support/wait.ts";
+
+const runFolderModule = new URL("../../../gateway/claude/run-folder.ts", import.meta.url).href;
 
 let runFolder: string;
 let children: ChildProcess[] = [];
@@ -79,6 +81,35 @@ test.each(["", "not a number", "-1 x", "0 ", "1 "])("[P3] a torn note (%j) harms
   writeFileSync(join(folder.path, "pid"), text);
   expect(await sweep(runFolder)).toBe(0);
   expect(existsSync(folder.path)).toBe(false);
+});
+
+test("[P3] what a tool closed against being emptied is removed too, and what cannot be removed fails nothing", () => {
+  // As somebody to whom modes mean something.
+  const { uid, gid } = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
+  const script = `
+    import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+    import { makePrivateFolder, sweep } from ${JSON.stringify(runFolderModule)};
+    const run = mkdtempSync("/tmp/sluice-closed-");
+    const close = ({ path }) => {
+      mkdirSync(path + "/a/b", { recursive: true });
+      writeFileSync(path + "/a/b/file", "");
+      for (const part of ["/a/b", "/a"]) chmodSync(path + part, 0o500);
+    };
+    const [own, left, stuck] = [await makePrivateFolder(run), await makePrivateFolder(run), await makePrivateFolder(run)];
+    for (const folder of [own, left]) close(folder);
+    own.remove();
+    chmodSync(run, 0o500);
+    stuck.remove();
+    const isStuck = existsSync(stuck.path);
+    chmodSync(run, 0o700);
+    await sweep(run);
+    console.log(JSON.stringify([own, left, stuck].map(({ path }) => existsSync(path)).concat(isStuck)));
+    rmSync(run, { recursive: true });`;
+  const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
+    encoding: "utf8",
+    ...(uid === undefined ? {} : { uid, gid }),
+  });
+  expect([stdout.trim(), stderr]).toEqual(["[false,false,false,true]", ""]);
 });
 
 test("a sweep where nothing has ever run does nothing", async () => expect(await sweep(runFolder)).toBe(0));

@@ -32,6 +32,19 @@ test("[T5] a turn that says nothing for too long is silent, and one that goes on
   expect(long.timeouts).toEqual(["turn_timeout"]);
 });
 
+test("[T5] an announced retry is no silence for as long as it was announced, also where a limit is told behind it", () => {
+  const { turn, timeouts } = watched({ turnMs: 100_000 });
+  turn.heard([{ turn: "t", type: "api_retry", attempt: 1, max_attempts: 10, delay_ms: 30_000, status: 429 }]);
+  vi.advanceTimersByTime(500);
+  turn.heard([
+    { turn: "t", type: "rate_limit", status: "allowed", limit: null, resets_at: null, using_overage: false },
+  ]);
+  vi.advanceTimersByTime(30_999);
+  expect(timeouts).toEqual([]);
+  vi.advanceTimersByTime(1);
+  expect(timeouts).toEqual(["silence_timeout"]);
+});
+
 test("[T5] neither watchdog counts while a person is asked, and each goes on where it was", () => {
   const { turn, timeouts } = watched({ silenceMs: 4000 });
   vi.advanceTimersByTime(3000);

@@ -52,6 +52,23 @@ test("when the steps are used up the model repeats what the tools answered", () 
   expect(readScript(messages).step).toMatchObject({ kind: "text", text: expect.stringMatching(/out 1\n\[image\]$/) });
 });
 
+test("a step is filled in with what the tools have answered, as text and inside JSON", () => {
+  const prompt = [
+    "demo:tools []",
+    'demo:tool read {"turn":"{{2.turn}}","words":"{{1}}","deep":"{{2.of.it}}"}',
+    "demo:text {{1}} / {{2.turn}} / {{2.of}} / {{3.turn}} / {{1.turn}} / {{2.missing}}",
+  ].join("\n");
+  const results = [toolResult('say "it"\n'), toolResult('{"turn":"t-2","of":{"it":7}}')];
+  const called = [user(prompt), assistant("calls"), ...results];
+  expect(readScript(called).step).toEqual({
+    kind: "tools",
+    calls: [{ name: "read", input: { turn: "t-2", words: 'say "it"\n', deep: "7" } }],
+  });
+  expect(readScript([...called, assistant("call")]).step).toMatchObject({
+    text: 'say "it"\n / t-2 / {"it":7} / {{3.turn}} / {{1.turn}} / {{2.missing}}',
+  });
+});
+
 test("the newest prompt counts, and reminders of the CLI are none", () => {
   const reminder = { type: "text", text: "<system-reminder>demo:text no</system-reminder>" };
   const messages = [

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -163,6 +163,40 @@ describe("a prompt with attachments", () => {
     ]);
     expect(await app.turns.list(ann, { limit: 10 })).toEqual([]);
   });
+});
+
+test.each([
+  ["image/svg+xml", "image/svg+xml"],
+  ["text/plain; charset=utf-8", "text/plain; charset=utf-8"],
+  ["image/png\r\nset-cookie: a=b", "application/octet-stream"],
+  ["bild/\u{1f984}", "application/octet-stream"],
+  ["", "application/octet-stream"],
+])("what a tool called %j is served as %s, and runs nowhere", async (mediaType, served) => {
+  open();
+  const session = randomUUID();
+  await app.store.commit([
+    { kind: "session", session: { session, agent: "tester", owner: ann, createdAt: 1 } },
+    { kind: "attachment", session, attachment: { hash: hashOf(png), mediaType, bytes: png } },
+  ]);
+  const reply = await app.request(ann, `/api/attachments/${hashOf(png)}`);
+  expect([reply.status, reply.headers.get("content-type"), reply.headers.get("set-cookie")]).toEqual([
+    200,
+    served,
+    null,
+  ]);
+  expect(reply.headers.get("content-disposition")).toBe("attachment");
+  expect(reply.headers.get("content-security-policy")).toContain("sandbox");
+});
+
+test("an attachment that goes with another session while a prompt refers to it is not found, and that is no bug", async () => {
+  const store = openSqliteStore(":memory:");
+  let looks = 0;
+  const attachmentHead: typeof store.attachmentHead = async (caller, hash) =>
+    looks++ === 0 ? { hash, mediaType: "image/png", size: 1 } : store.attachmentHead(caller, hash);
+  open({ store: { ...store, attachmentHead } });
+  const reply = await app.post(ann, "/api/turns", { prompt: [reference(png)] });
+  expect([reply.status, await reply.json()]).toMatchObject([404, { field: "prompt.0.source.attachment" }]);
+  expect(await app.turns.list(ann, { limit: 10 })).toEqual([]);
 });
 
 test("context reaches the process before the prompt, and is in the turn's first event", async () => {

@@ -1,8 +1,10 @@
 // [T6] The rates of keys, users and addresses, over the whole app; over a socket where an address or an open stream is the subject.
+import { createHash } from "node:crypto";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { gatewayCaller } from "../../../gateway/protocol/callers.ts";
 import { visitorRate } from "../../../gateway/protocol/limits.ts";
 import { readAgent } from "../../support/real-cli.ts";
 import { until } from "../../support/wait.ts";
@@ -132,6 +134,46 @@ describe("[T6] turns a minute", () => {
   });
 });
 
+describe("[T6] what costs room or a process beside turns", () => {
+  test("attachments are counted before they are kept, and take nothing from turns", async () => {
+    const app = await open({ user: { turns_per_minute: 3 } });
+    const ann = await tokenOf(app, "ann");
+    let sent = 0;
+    const send = (text = String(sent++)) =>
+      app.request("/api/attachments", {
+        method: "POST",
+        key: ann,
+        body: new TextEncoder().encode(`%PDF-${text}`),
+        headers: { "content-type": "application/pdf" },
+      });
+    expect(await statuses(5, () => send())).toEqual([201, 201, 201, 429, 429]);
+    const refused = await send("refused");
+    expect(refused.headers.get("ratelimit")).toMatch(/^"uploads-user";r=0;t=\d+$/);
+    expect(await refused.json()).toMatchObject({ detail: "Too many uploads a minute of this user. Try again later." });
+    const hash = createHash("sha256").update("%PDF-refused").digest("hex");
+    expect(await app.store.attachmentHead(gatewayCaller, hash)).toBeUndefined();
+    expect((await app.request("/api/turns", { key: ann, json: turn })).status).toBe(202);
+  });
+
+  test("sessions that are made, branched and warmed up share a count, and start no process beyond it", async () => {
+    const app = await open({ user: { turns_per_minute: 3 } });
+    const ann = await tokenOf(app, "ann");
+    const { session } = await app.json("/api/sessions", { key: ann, json: { agent: "default" } });
+    const post = (path: string, json: object = {}) => app.request(`/api/sessions${path}`, { key: ann, json });
+    expect((await post(`/${session}/fork`)).status).toBe(201);
+    expect((await post(`/${session}/warm`)).status).toBe(200);
+    const { size } = app.drivers;
+    for (const path of ["", `/${session}/fork`, `/${session}/warm`])
+      expect((await post(path, path === "" ? { agent: "default" } : {})).status).toBe(429);
+    // Of the key that speaks for her they are hers, too.
+    expect((await app.request("/api/sessions", { key: mainKey, json: { agent: "default", user: "ann" } })).status).toBe(
+      429,
+    );
+    const { sessions } = await app.json<{ sessions: unknown[] }>("/api/sessions", { key: ann });
+    expect([sessions.length, app.drivers.size]).toEqual([2, size]);
+  });
+});
+
 describe("[T6] tokens a minute", () => {
   test("are counted for the user that they are for", async () => {
     const app = await open({ user: { tokens_per_minute: 2 }, key: { tokens_per_minute: 3 } });
@@ -171,7 +213,7 @@ describe("[T6, S3] open streams", () => {
   }
 
   test("one too many is an SSE stream that says when to come back, and 429 in the other formats; a closed one frees its place", async () => {
-    const { ask, ann, id, stream } = await scene();
+    const { ask, ann, id, session, stream } = await scene();
     const readers = [await stream("text/event-stream"), await stream("application/x-ndjson")];
     for (const path of [undefined, `/api/turns/${id}/events`, `/api/turns/${id}`]) {
       const refused = await stream("text/event-stream", ann, path);
@@ -189,6 +231,9 @@ describe("[T6, S3] open streams", () => {
       expect(await refused.json()).toMatchObject({ code: "too_many_requests" });
     }
     expect((await ask(`/api/turns/${id}`, bearer(ann, { prefer: "wait=1" }))).status).toBe(429);
+    // A whole transcript may be long, and read slowly; a page of it is neither.
+    expect((await ask(`/api/sessions/${session}/transcript?format=md`, bearer(ann))).status).toBe(429);
+    expect((await ask(`/api/sessions/${session}/transcript`, bearer(ann))).status).toBe(200);
     expect((await ask(`/api/turns/${id}`, bearer(ann))).status).toBe(200);
     await readers[0]!.body!.cancel();
     const again = await until("a free place", async () => {

@@ -66,6 +66,16 @@ describe("a body that is wrong", () => {
     expect(await scene.turns.list({ key: "x", user: null, reach: "all" }, { limit: 1 })).toEqual([]);
   });
 
+  test.each<[unknown, string]>([
+    [{}, "prompt: is missing"],
+    [{ prompt: 5 }, "prompt: must be a text, or a list of content blocks"],
+    [{ prompt: [{ type: "text" }] }, "prompt.0.text: is missing"],
+    [{ prompt: "a\u0000b" }, "prompt: must not contain the NUL character (U+0000): the CLI cannot take it"],
+  ])("%j is told what is wrong with it", async (body, detail) => {
+    const scene = await open();
+    expect((await problemOf(await scene.request("/api/turns", post(body)))).detail).toBe(detail);
+  });
+
   test("no JSON is 400, another content type 415, too much 413", async () => {
     const scene = await open({ limits: { body_bytes: 1000, prompt_bytes: 500 } });
     const codeOf = async (request: AppRequest) => (await problemOf(await scene.request("/api/turns", request))).code;
@@ -191,6 +201,27 @@ describe("a refusal of what is asked", () => {
     expect((await problemOf(await scene.request("/api/sessions/x/events?user="))).code).toBe("invalid_request");
   });
 
+  test.each(["/api/turns", "/api/approvals"])("%s: a filter that is malformed is 400 and named", async (path) => {
+    const scene = await open();
+    for (const [query, field] of [
+      ["limit=0", "limit"],
+      ["limit=x", "limit"],
+      ["limit=1.5", "limit"],
+      ["limit=201", "limit"],
+      ["cursor=", "cursor"],
+      ["cursor=zzz", "cursor"],
+      ["cursor=0", "cursor"],
+      ["session=x", "session"],
+      ["state=done", "state"],
+      ["order=asc", "order"],
+    ] as const) {
+      const problem = await problemOf(await scene.request(`${path}?${query}`));
+      expect([query, problem.code, problem.field]).toEqual([query, "invalid_request", field]);
+    }
+    const { detail } = await problemOf(await scene.request(`${path}?limit=0`));
+    expect(detail).toBe("limit: must be a whole number from 1 to 200");
+  });
+
   test("unknown agents and sessions, another agent than the session's, wishes that are not allowed", async () => {
     const scene = await open({ isQuick: true, agents: [readAgent({ name: "default" }), readAgent({ name: "other" })] });
     const turn = await scene.create();
@@ -226,6 +257,10 @@ describe("a refusal of what is asked", () => {
     await scene.request("/api/turns", post({ prompt: "x" }));
     const own = await scene.request("/api/turns", post({ prompt: "x" }));
     expect([own.headers.get("retry-after"), (await problemOf(own)).code]).toEqual(["10", "too_many_requests"]);
+    expect([own.headers.get("ratelimit-policy"), own.headers.get("ratelimit")]).toEqual([
+      '"waiting-caller";q=1',
+      '"waiting-caller";r=0',
+    ]);
     await scene.request("/api/turns", { ...post({ prompt: "x" }), key: "bob" });
     const full = await scene.request("/api/turns", { ...post({ prompt: "x" }), key: "root" });
     expect([full.headers.get("retry-after"), (await problemOf(full)).code]).toEqual(["10", "queue_full"]);
@@ -356,6 +391,15 @@ describe("hosts and origins [A2]", () => {
     expect(await cors("https://intranet.example")).toEqual(["https://intranet.example", true]);
     expect(await cors("https://intranet.example", "/api/turns/none")).toEqual(["https://intranet.example", true]);
     expect((await cors("https://evil.example"))[0]).toBeNull();
+  });
+
+  test("an allowed page's scripts may read every header that says something", async () => {
+    const scene = await open();
+    const { headers } = await scene.request("/api/turns", { headers: { origin: "https://intranet.example" } });
+    const exposed = headers.get("access-control-expose-headers")!.split(", ");
+    for (const name of ["Location", "Link", "Retry-After", "ETag", "RateLimit", "RateLimit-Policy"])
+      expect(exposed).toContain(name);
+    for (const name of ["Sluice-Session", "Sluice-Turn", "Sluice-Last-Seq"]) expect(exposed).toContain(name);
   });
 
   test("preflights are answered for allowed pages alone, without a key", async () => {

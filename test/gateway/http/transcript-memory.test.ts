@@ -11,10 +11,11 @@ import { sessionWrite } from "../../support/log-drafts.ts";
 import { scaled } from "../../support/scale.ts";
 import { storeTurn } from "../../support/transcript-drafts.ts";
 
-// 2,000 turns; in the long run 200 MB of text and tool results. It is served by a process of its own, which has written none of it, and
-// whose heap has room for a quarter of it: without that bound the collector lets garbage stand where there is memory.
+// 2,000 turns: 50 MB of text and tool results, in the long run 200. It is served by a process of its own, which has written none of it, and
+// whose heap has no room for it: whoever gathers a session fails here, in the short run too. Without that bound the collector lets
+// garbage stand where there is memory.
 const turns = 2000;
-const charsOfTurn = scaled({ short: 10_000, long: 100_000 });
+const charsOfTurn = scaled({ short: 25_000, long: 100_000 });
 const maxMb = 100;
 
 let folder: string;

@@ -254,6 +254,18 @@ describe("reading", () => {
     expect(batches.map((batch) => batch?.last)).toEqual(sessions.map(() => 1));
   });
 
+  test("[L4, S2] more is said in many sessions at once than is kept in memory: each reader gets all of its own", async () => {
+    const sessions = await Promise.all(upTo(30).map(() => makeSession()));
+    const cursors = await Promise.all(sessions.map((session) => open(session)));
+    const said = upTo(8).map((part) => `${part}${"x".repeat(200_000)}`);
+    for (const session of sessions) for (const text of said) void append(session, text);
+    for (const cursor of cursors) {
+      const seqs: number[] = [];
+      while ((seqs.at(-1) ?? 0) < said.length) seqs.push(...(await cursor.next())!.events.map(({ seq }) => seq));
+      expect(seqs).toEqual(upTo(said.length));
+    }
+  });
+
   test("a cursor that is closed, or whose log is, ends: also one that waits", async () => {
     const session = await makeSession();
     const [one, two] = [await open(session), await open(session)];

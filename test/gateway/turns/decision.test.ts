@@ -34,6 +34,12 @@ test("allowed, a tool runs with its own input, or with the changed one, which ot
   expect(decide(bash, { decision: "allow", input: { command: "touch x" } }).outcome).toEqual({ decision: "allow" });
 });
 
+test("an empty input is refused, for the CLI would run the tool with its own", () => {
+  const empty = { decision: "allow", input: {} };
+  expect(refusal(bash, empty)).toMatchObject({ code: "invalid_request", extra: { field: "input" } });
+  expect(decide(question("t", { tool: "ExitPlanMode", input: {} }), empty).outcome).toEqual({ decision: "allow" });
+});
+
 test("denied, the model is told why, in the person's words where there are some", () => {
   expect(decide(bash, { decision: "deny", message: " Not today. " }).decision).toEqual({
     behavior: "deny",

@@ -353,7 +353,10 @@ describe("both ends of a gateway's life", () => {
     expect(made?.state).toBe("queued");
     const after = openTurns({ agents: [readAgent({ name: "other" })], store: before.store });
     await after.turns.recover();
-    expect(await after.turns.get(alice, waiting.turn)).toMatchObject({ state: "failed", ending: { code: "internal" } });
+    expect(await after.inState(waiting.turn, "failed")).toMatchObject({
+      state: "failed",
+      ending: { code: "internal" },
+    });
     await before.turns.cancel(alice, waiting.turn);
   });
 

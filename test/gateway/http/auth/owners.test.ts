@@ -1,7 +1,9 @@
 import { randomUUID } from "node:crypto";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { routeScopes } from "../../../../gateway/http/auth/route-scopes.ts";
 import { question } from "../../../support/approval-drafts.ts";
+import { copyRepository } from "../../../support/git-scene.ts";
 import { readAgent } from "../../../support/real-cli.ts";
 import { until } from "../../../support/wait.ts";
 import { mainKey, openWholeApp, type AppRequest, type WholeApp } from "../../../support/whole-app.ts";
@@ -58,10 +60,15 @@ const bodies: Record<string, object> = {
   "POST /api/sessions/:session/fork": {},
   "POST /api/approvals/:approval": { decision: "allow" },
   "PUT /api/turns/:turn/rating": { rating: "down" },
+  "PATCH /api/agents/:name": { description: "mine now" },
+  "POST /api/agents/:name/message": { prompt: "x" },
 };
 
-/** Not those of administrators, who see everything: who is none is refused before anything is looked for. */
-const named = Object.keys(routeScopes).filter((route) => route.includes(":") && routeScopes[route] !== "admin");
+/** Not those of administrators, who see everything: who is none is refused before anything is looked for. Agents have no owner: see below. */
+const named = Object.keys(routeScopes).filter(
+  (route) => route.includes(":") && !route.includes(":name") && routeScopes[route] !== "admin",
+);
+const ofAgents = Object.keys(routeScopes).filter((route) => route.includes(":name"));
 const parts = { session: "session", turn: "turn", approval: "approval", hash: "hash" } as const;
 
 type Ids = Pick<Owned, keyof typeof parts>;
@@ -167,5 +174,28 @@ describe("[A4] [CVE-2026-31950] [CVE-2026-45349] what is somebody else's", () =>
     const refusal = await said(foreign, ann);
     expect(refusal).toEqual(await said(none, { ...ann, hash: "0".repeat(64) }));
     expect(refusal).toMatchObject({ status: 404 });
+  });
+});
+
+describe("[A4] an agent that a key is not for", () => {
+  test.each(ofAgents)("%s is as unknown as one that does not exist", async (route) => {
+    const [method, path] = route.split(" ") as [string, string];
+    const workspace = join(app.folder, "repository");
+    copyRepository(workspace);
+    await app.json("/api/agents", { key: mainKey, json: { name: "made", workspace, worktree: true } });
+    const limited = await app.addKey("limited", { agents: ["other"] });
+    const json = bodies[route];
+    const send = async (name: string, key: string) => {
+      const reply = await app.request(path.replace(":name", name), { key, method, ...(json && { json }) });
+      const text = (await reply.text()).replaceAll(name, "NAME").replace(/"request_id":"[^"]*"/, "");
+      return { status: reply.status, text };
+    };
+    for (const foreign of ["made", "default"]) {
+      const refused = await send(foreign, limited);
+      expect(refused).toEqual(await send("missing", limited));
+      expect(refused.status).toBe(404);
+    }
+    // For whom it is, it is there: without this, a route that finds nothing at all would do.
+    expect((await send("made", mainKey)).status).toBeLessThan(300);
   });
 });

@@ -30,7 +30,7 @@ describe("signing in [A1]", () => {
   test("with a pasted key gives a cookie that no script reads and no other site sends", async () => {
     await open();
     const reply = await send({ key: ` ${mainKey}\n` });
-    expect([reply.status, reply.headers.get("location")]).toEqual([303, "/sign-in/done"]);
+    expect([reply.status, reply.headers.get("location")]).toEqual([303, "/"]);
     const attributes = reply.headers.get("set-cookie")!.split("; ").slice(1).toSorted();
     expect(attributes).toEqual(["HttpOnly", "Max-Age=43200", "Path=/", "SameSite=Strict"]);
     expect(reply.headers.get("set-cookie")).not.toContain(mainKey);
@@ -100,6 +100,27 @@ describe("signing in [A1]", () => {
       headers: { cookie, origin: `http://${host}`, "sec-fetch-site": "same-origin" },
     });
     expect(own.status).toBe(202);
+  });
+
+  test("[A2] is good on the gateway's own pages alone: an allowed page of another port has no use of the cookie", async () => {
+    const other = `http://${host}:81`;
+    const publicUrl = "https://chat.example";
+    await open({ allowedOrigins: [other], publicUrl });
+    const cookie = cookieOf(await send({ key: mainKey }))!;
+    const { session } = await app.json("/api/sessions", { key: mainKey, json: { agent: "default" } });
+    const ask = async (origin: string, path: string, method: string) =>
+      (await app.request(path, { method, headers: { cookie, origin } })).status;
+    for (const [path, method] of [
+      ["/api/sessions", "GET"],
+      ["/api/sign-in-links", "POST"],
+      [`/api/sessions/${session}/warm`, "POST"],
+      [`/api/sessions/${session}`, "DELETE"],
+    ] as const)
+      expect([path, await ask(other, path, method)]).toEqual([path, 401]);
+    // Behind a proxy that gives requests another Host it is the public address that a browser names.
+    expect(await ask(publicUrl, "/api/sessions", "GET")).toBe(200);
+    expect((await send({ key: mainKey }, { origin: publicUrl })).status).toBe(303);
+    expect(await ask(`http://${host}`, `/api/sessions/${session}`, "DELETE")).toBe(200);
   });
 
   test("a form that is too large is 413", async () => {
@@ -173,7 +194,7 @@ describe("a sign-in link", () => {
 
 test("every page of the sign-in runs nothing, stands in no frame and is kept nowhere", async () => {
   await open();
-  for (const path of ["/sign-in", '/sign-in?code="><script>alert(1)</script>', "/sign-in/done"]) {
+  for (const path of ["/sign-in", '/sign-in?code="><script>alert(1)</script>']) {
     const reply = await app.request(path);
     const headers = Object.fromEntries(reply.headers);
     expect(headers).toMatchObject({

@@ -7,7 +7,9 @@ import { nobodysHash } from "../../../../gateway/http/auth/key-ring.ts";
 import { routeScopes } from "../../../../gateway/http/auth/route-scopes.ts";
 import { createSigner, type Claims } from "../../../../gateway/http/auth/signed.ts";
 import { browserScopes } from "../../../../gateway/protocol/scopes.ts";
+import { choice, question } from "../../../support/approval-drafts.ts";
 import { readAgent } from "../../../support/real-cli.ts";
+import { until } from "../../../support/wait.ts";
 import {
   bossKey,
   host,
@@ -104,7 +106,11 @@ describe("POST /api/tokens", () => {
     for (const [route, scope] of Object.entries(routeScopes)) {
       const [method, path] = route.replaceAll(/:\w+/g, randomUUID()).split(" ") as [string, string];
       const { status } = await app.request(path, { method, key: token });
-      expect([route, status === 403, status === 401]).toEqual([route, !browserScopes.includes(scope), false]);
+      expect([route, status === 403, status === 401]).toEqual([
+        route,
+        scope !== null && !browserScopes.includes(scope),
+        false,
+      ]);
     }
     expect(await (await mint({ user: "bob" }, { key: token })).json()).toMatchObject({ code: "forbidden" });
     const { ticket } = await app
@@ -440,6 +446,45 @@ describe("[A3] visitors of public agents", () => {
     }
     const { sessions } = await app.json<{ sessions: [] }>("/api/sessions", { key: b.token, headers });
     expect(sessions).toEqual([]);
+  });
+
+  test("[A5] answer what their agent asks them, may deny it a tool and cannot allow one", async () => {
+    await open({ agents });
+    const { token: key } = await visit("open", shop);
+    const { session, turn } = await app.json("/api/turns", { key, json: { prompt: "x" } });
+    const ask = (more: Parameters<typeof question>[1]) =>
+      app.turns.approvals.ask(
+        readAgent({ name: "open" }),
+        session!,
+        question(turn!, more),
+        new AbortController().signal,
+      );
+    const decisions = [
+      ask({ tool: "Bash" }),
+      ask({ tool: "Write" }),
+      ask({ tool: "AskUserQuestion", isPersonal: true, input: choice }),
+    ];
+    const waiting = await until("the questions", async () => {
+      const { approvals } = await app.json<{ approvals: { approval: string; tool: string }[] }>("/api/approvals", {
+        key,
+      });
+      return approvals.length === 3 ? approvals : undefined;
+    });
+    const answer = (tool: string, json: object, by = key) =>
+      app.request(`/api/approvals/${waiting.find((one) => one.tool === tool)!.approval}`, { key: by, json });
+    for (const json of [
+      { decision: "allow" },
+      { decision: "allow", scope: "session" },
+      { decision: "allow", input: {} },
+    ])
+      expect((await answer("Bash", json)).status).toBe(403);
+    expect((await answer("Write", { decision: "deny" })).status).toBe(200);
+    expect((await answer("AskUserQuestion", { decision: "allow", answers: { "Which colour?": "Red" } })).status).toBe(
+      200,
+    );
+    // An administrator sees it, and may.
+    expect((await answer("Bash", { decision: "allow" }, bossKey)).status).toBe(200);
+    expect((await Promise.all(decisions)).map(({ behavior }) => behavior)).toEqual(["allow", "deny", "allow"]);
   });
 
   test("of an agent that is not public any more are shut out", async () => {

@@ -1,0 +1,36 @@
+// What tests need of the machine beside npm's packages. Where it is missing those tests are skipped, loudly, so that a fresh clone can be
+// tried; with CI set nothing is skipped.
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+
+export const chromiumPath = "/usr/bin/chromium";
+
+/** Runs something in a mount namespace of its own, as root there: `unshare` and its options. */
+export const ownMounts = [
+  "unshare",
+  ...(process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"]),
+  "--mount",
+] as const;
+
+/** For `test.skipIf` and `describe.skipIf`. */
+export const lacksChromium = lacks("Chromium, for what only a browser shows", existsSync(chromiumPath), "chromium");
+export const lacksCurl = lacks("curl, for the README's lines", isOnPath("curl"), "curl");
+export const lacksMounts = lacks("mount namespaces (unshare), for a full disk", canMount(), "util-linux");
+
+function lacks(what: string, isThere: boolean, debianPackage: string): boolean {
+  if (isThere) return false;
+  const said = `this machine has no ${what}: apt-get update && apt-get install -y --no-install-recommends ${debianPackage}`;
+  if (process.env["CI"]) throw new Error(said);
+  console.warn(`SKIPPED: ${said}`);
+  return true;
+}
+
+function isOnPath(program: string): boolean {
+  return (process.env["PATH"] ?? "").split(":").some((folder) => folder !== "" && existsSync(join(folder, program)));
+}
+
+function canMount(): boolean {
+  const [file, ...args] = ownMounts;
+  return spawnSync(file, [...args, "true"]).status === 0;
+}
