@@ -109,13 +109,13 @@ describe("the tools", () => {
     const sent = await client.data<TurnData>("message_agent", { agent: "tree", prompt: "x", wait: false });
     (await driverOf(sent.session)).finish();
     writeFileSync(join(app.folder, "worktrees/tree/new.txt"), `${"word ".repeat(20)}\n`.repeat(600));
-    const first = await client.data<Record<string, unknown>>("agent_changes", { agent: "tree" });
+    const first = await client.data("agent_changes", { agent: "tree" });
     expect(first).toMatchObject({
       files: [{ path: "new.txt", status: "untracked" }],
       files_truncated: false,
       next_offset: 40_000,
     });
-    const rest = await client.data<Record<string, unknown>>("agent_changes", { agent: "tree", offset: 40_000 });
+    const rest = await client.data("agent_changes", { agent: "tree", offset: 40_000 });
     expect(rest).toMatchObject({ next_offset: null, diff_truncated: false });
     const { diff } = await app.json<{ diff: string }>("/api/agents/tree/changes", { key: mainKey });
     expect(`${first["diff"] as string}${rest["diff"] as string}`).toBe(diff);
