@@ -16,7 +16,7 @@ export async function countSteps(sources: RegExp, act: () => void): Promise<numb
   // Taking the counts sets them back.
   await session.post("Profiler.takePreciseCoverage");
   act();
-  const { result } = (await session.post("Profiler.takePreciseCoverage")) as Profiler.TakePreciseCoverageReturnType;
+  const { result } = await session.post("Profiler.takePreciseCoverage");
   return result
     .filter(({ url }) => sources.test(url))
     .flatMap(({ functions }) => functions)

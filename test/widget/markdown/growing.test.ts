@@ -125,8 +125,14 @@ describe("what is settled stays the same node", () => {
     const kept = nodesIn(view.root).filter((node) => !isText(node));
     view.append("[docs]: https://example.org/docs\n\n");
     expect(view.shown[0]).toEqual([
-      ...["p", "Before ", ["em", "emphasis"], " see "],
-      ...[["a", { href: "https://example.org/docs", title: null }, "docs"], " and ", ["strong", "bold"], " behind."],
+      "p",
+      "Before ",
+      ["em", "emphasis"],
+      " see ",
+      ["a", { href: "https://example.org/docs", title: null }, "docs"],
+      " and ",
+      ["strong", "bold"],
+      " behind.",
     ]);
     const after = new Set(nodesIn(view.root));
     expect(kept.filter((node) => !after.has(node))).toEqual([]);

@@ -1,7 +1,6 @@
-// Runs in the page of `page.ts`, and offers what its tests call.
-/// <reference lib="dom" />
-import { createMarkdown, type MarkdownView } from "../../../widget/markdown/markdown.ts";
-import type { SeenNode } from "./page.ts";
+// Runs in the page of `markdown-page.ts`, and offers what its tests call.
+import { createMarkdown, type MarkdownView } from "../../widget/markdown/markdown.ts";
+import type { SeenNode } from "./markdown-page.ts";
 
 interface Shown {
   readonly host: HTMLElement;
@@ -24,7 +23,7 @@ function show({ inShadow = false, isColoured = false }: { inShadow?: boolean; is
   target.className = "md";
   (inShadow ? host.attachShadow({ mode: "open" }) : host).append(target);
   const highlight = async (code: string, language: string) =>
-    (await import("../../../widget/markdown/highlight.ts")).highlight(code, language);
+    (await import("../../widget/markdown/highlight.ts")).highlight(code, language);
   const view = createMarkdown(target, {
     imageOrigins: [location.origin],
     texts,

@@ -125,7 +125,7 @@ export class RecordedElement extends RecordedNode {
   }
 
   replaceChildren(...nodes: RecordedNode[]): void {
-    for (const child of [...this.childNodes]) child.remove();
+    while (this.childNodes.length > 0) this.childNodes[0]!.remove();
     this.append(...nodes);
   }
 }

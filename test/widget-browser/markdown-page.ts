@@ -6,9 +6,9 @@ import { resolve } from "node:path";
 import type { AddressInfo } from "node:net";
 import type { Browser, Page } from "playwright-core";
 import { build, type Rolldown } from "vite";
-import { openBrowser } from "../browser.ts";
+import { openBrowser } from "../support/browser.ts";
 
-const root = resolve(import.meta.dirname, "../../..");
+const root = resolve(import.meta.dirname, "../..");
 const policy =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; require-trusted-types-for 'script'";
 
@@ -18,7 +18,7 @@ export type SeenNode =
 
 export interface MarkdownScene {
   readonly browser: Browser;
-  /** A page with `draw` and `look` (see `page-script.ts`), and what it must not do. */
+  /** A page with `draw` and `look` (see `markdown-page-script.ts`), and what it must not do. */
   open(): Promise<MarkdownPage>;
   close(): Promise<void>;
 }
@@ -81,7 +81,7 @@ async function bundle(): Promise<Map<string, string>> {
       write: false,
       modulePreload: false,
       rolldownOptions: {
-        input: resolve(root, "test/support/markdown/page-script.ts"),
+        input: resolve(root, "test/widget-browser/markdown-page-script.ts"),
         output: { entryFileNames: "page.js", chunkFileNames: "[name].js", format: "es" },
       },
     },
