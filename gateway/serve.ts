@@ -188,7 +188,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
     data.announce(localAddress(address));
     await turns.recover();
     pool.fill();
-    void sweepWorktrees(worktrees, registry, logger);
+    sweepWorktrees(worktrees, registry, logger).catch((error: unknown) => onBug(error, "worktrees"));
     logger.info({ address, claude: cli.version, agents: registry.agents.map(({ name }) => name) }, "listening");
 
     let closing: Promise<void> | undefined;
@@ -227,7 +227,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
 async function sweepWorktrees(worktrees: Worktrees, registry: Registry, logger: Logger): Promise<void> {
   const find = (name: string) => registry.agents.find((agent) => agent.name === name && agent.worktree);
   for (const { agent, why } of await worktrees.sweep((name) => find(name)?.workspace))
-    if (why instanceof Error) logger.error({ agent, err: why }, "a worktree could not be looked at");
+    if (why instanceof Error) logger.warn({ agent, err: why }, "a worktree could not be looked at");
     else logger.warn({ agent, work: why.counts }, "a worktree that no agent uses is kept: it has unsaved work");
 }
 

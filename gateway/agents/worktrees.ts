@@ -117,10 +117,15 @@ export function createWorktrees(options: WorktreesOptions): Worktrees {
   }
 
   function status(agent: string): WorktreeStatus {
-    const found = find(agent);
     const branch = branchOf(agent);
-    if (found === undefined || found === "broken") return { branch, state: found ?? "none", base: null };
-    return { branch, state: "whole", base: found.record.base };
+    try {
+      const found = find(agent);
+      if (found === undefined || found === "broken") return { branch, state: found ?? "none", base: null };
+      return { branch, state: "whole", base: found.record.base };
+    } catch {
+      // What is noted of it cannot be read: whoever uses it is told more.
+      return { branch, state: "broken", base: null };
+    }
   }
 
   async function changes(agent: string): Promise<AgentChanges> {

@@ -146,7 +146,8 @@ export function createAgents(deps: AgentsDeps): Agents {
         "This agent has a worktree of its workspace. To change either, remove the agent and make it anew.",
         { field: worktree ? "workspace" : "worktree" },
       );
-    if (worktree && workspace !== undefined) await worktrees.check({ name, workspace });
+    const isNew = !before?.worktree || workspace !== before.workspace;
+    if (worktree && isNew && workspace !== undefined) await worktrees.check({ name, workspace });
   }
 
   async function changesOf(caller: Caller, name: string): Promise<AgentChanges> {

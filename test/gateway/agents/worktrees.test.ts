@@ -375,6 +375,7 @@ describe("the sweep at a start", () => {
     scene.write("record.json", "{", join(scene.root, ".records/a"));
     const kept = await scene.reopen().sweep(() => undefined);
     expect(kept).toMatchObject([{ agent: "a", why: expect.any(Error) }]);
+    expect(scene.worktrees.status("a")).toEqual({ branch: "sluice/a", state: "broken", base: null });
     expect(scene.left().folders).toEqual(["a"]);
   });
 });

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { AgentChanges, WorktreeStatus } from "../../../gateway/protocol/changes.ts";
@@ -131,6 +131,7 @@ describe("an agent with a worktree", () => {
       [{ worktree: false }, "worktree"],
     ] as const)
       expect(await refusal(app.request("/api/agents/coder", patch(change)))).toMatchObject({ status: 409, field });
+    rmSync(join(repository, ".git/HEAD"));
     expect((await app.request("/api/agents/coder", patch({ description: "x" }))).status).toBe(200);
   });
 
