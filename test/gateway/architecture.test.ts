@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { expect, test } from "vitest";
@@ -60,4 +61,20 @@ test("node-pty and the CLI's name stay inside claude/, and the codes that the wi
   const ptyUsers = sources(gateway).filter((file) => readFileSync(file, "utf8").includes('from "node-pty"'));
   expect(ptyUsers.map((file) => partOf(file)).filter((part) => part !== "claude" && part !== "doctor.ts")).toEqual([]);
   expect(readFileSync(join(gateway, "protocol/codes.ts"), "utf8")).not.toMatch(/from "zod/);
+});
+
+test("what benchmarks share with tests runs outside the test runner too", () => {
+  const bench = join(root, "test/bench");
+  const files = [bench, join(bench, "rows")].flatMap((folder) =>
+    readdirSync(folder).flatMap((name) => (name.endsWith(".ts") ? [join(folder, name)] : [])),
+  );
+  const shared = new Set(files.flatMap(importsOf).filter((file) => file.startsWith(join(root, "test/support"))));
+  expect(shared.size).toBeGreaterThan(1);
+  const script = `for (const file of ${JSON.stringify([...shared])}) await import(file);`;
+  const env = { ...process.env, VITEST: undefined };
+  const { status, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
+    env,
+    encoding: "utf8",
+  });
+  expect([status, stderr]).toEqual([0, ""]);
 });
