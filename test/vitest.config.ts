@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { lacksChromium } from "./support/programs.ts";
 
 // Two groups, one after the other: pure and in-process tests side by side, then everything that starts the real CLI or measures
 // processes, one file at a time (the machine has two cores, and eight CLIs at once are five times slower each).
@@ -28,6 +29,8 @@ export default defineConfig({
         test: {
           name: "widget-browser",
           include: ["test/widget-browser/**/*.test.ts"],
+          // All of it is about what a browser does: without one it is left out, and programs.ts says so.
+          exclude: lacksChromium ? ["**"] : [],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           fileParallelism: false,

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { expect, test } from "vitest";
@@ -143,4 +144,20 @@ test("of the gateway the widget has types of protocol/, and values of those file
   expect(wrong).toEqual([]);
   // The test sees what it is to see.
   expect([...withImports(join(gateway, "protocol/requests.ts"))]).toContain(join(gateway, "protocol/prompt.ts"));
+});
+
+test("what benchmarks share with tests runs outside the test runner too", () => {
+  const bench = join(root, "test/bench");
+  const files = [bench, join(bench, "rows")].flatMap((folder) =>
+    readdirSync(folder).flatMap((name) => (name.endsWith(".ts") ? [join(folder, name)] : [])),
+  );
+  const shared = new Set(files.flatMap(importsOf).filter((file) => file.startsWith(join(root, "test/support"))));
+  expect(shared.size).toBeGreaterThan(1);
+  const script = `for (const file of ${JSON.stringify([...shared])}) await import(file);`;
+  const env = { ...process.env, VITEST: undefined };
+  const { status, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
+    env,
+    encoding: "utf8",
+  });
+  expect([status, stderr]).toEqual([0, ""]);
 });

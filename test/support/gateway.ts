@@ -74,11 +74,14 @@ export interface ChildExit {
   readonly stderr: string;
 }
 
-/** None may outlive the tests of a file, whatever becomes of them. */
 const children = new Set<ChildProcess>();
-afterAll(() => {
+const endChildren = () => {
   for (const child of children) child.kill("SIGKILL");
-});
+};
+
+// None may outlive the tests of a file, or a benchmark, whatever becomes of them.
+if (process.env["VITEST"]) afterAll(endChildren);
+else process.once("exit", endChildren);
 
 export const binFile = new URL("../../gateway/bin.js", import.meta.url).pathname;
 
