@@ -141,6 +141,12 @@ describe("one page", () => {
     say("x");
     const event = await until("the delta", () => reader.events.find(({ type }) => type === "content_block_delta"));
     expect(event.at).toBe(new Date(scene.time).toISOString());
+    const began = scene.time;
+    await scene.advance(10_000);
+    const other = read(session);
+    await until("the same, fetched", () => other.text() === "x");
+    expect(other.events.find(({ type }) => type === "turn_queued")!.at).toBe(new Date(began).toISOString());
+    expect(other.events.every(({ at }) => typeof at === "string")).toBe(true);
   });
 
   test("[S1] 45 s without a word are the end of a stream; a new one goes on behind the last event", async () => {
