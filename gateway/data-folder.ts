@@ -18,6 +18,8 @@ export interface DataFolder {
   readonly sessions: string;
   /** The workspace of agents that name none. */
   readonly workspace: string;
+  /** Git worktrees of agents. */
+  readonly worktrees: string;
   /** Tells others where this gateway listens. */
   announce(address: string): void;
   release(): void;
@@ -45,6 +47,7 @@ export function openDataFolder(folder: string): DataFolder {
     run: join(path, "run"),
     sessions: join(path, "sessions"),
     workspace: join(path, "workspace"),
+    worktrees: join(path, "worktrees"),
     announce: (address) => say({ pid: process.pid, address }),
     release() {
       rmSync(holderFile(path), { force: true });

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { spawn as spawnPty } from "node-pty";
 import { locateCli } from "./claude/locate.ts";
+import { locateGit } from "./agents/git.ts";
 import { howToLogIn } from "./ask.ts";
 import type { Config } from "./config.ts";
 import { openDataFolder, readHolder } from "./data-folder.ts";
@@ -23,7 +24,7 @@ interface Finding {
 
 /** Prints a line a check; resolves with the exit code, 0 if all is well. */
 export async function doctor(config: Config, print: (line: string) => void): Promise<number> {
-  const checks = [checkNode, checkCli, checkLogin, checkPty, checkData, checkAgents, checkAddress];
+  const checks = [checkNode, checkCli, checkLogin, checkPty, checkGit, checkData, checkAgents, checkAddress];
   let isWell = true;
   for (const check of checks) {
     const finding = await check(config);
@@ -74,6 +75,20 @@ async function checkPty(): Promise<Finding> {
     if (!output.includes("yes"))
       throw new SetupError("config_invalid", "a child got no terminal", "Mount /dev/pts in this container.");
     return "a child gets a terminal";
+  });
+}
+
+async function checkGit({ agents, environment }: Config): Promise<Finding> {
+  const isNeeded = agents.some(({ worktree }) => worktree);
+  return finding("git", async () => {
+    try {
+      const binary = locateGit(environment["PATH"]);
+      const { stdout } = await promisify(execFile)(binary, ["--version"], { timeout: 20_000 });
+      return `${stdout.trim().replace("git version ", "")} at ${binary}`;
+    } catch (error) {
+      if (isNeeded || !(error instanceof SetupError)) throw error;
+      return "not found; only agents with a worktree need it";
+    }
   });
 }
 

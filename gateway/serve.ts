@@ -3,20 +3,23 @@ import type { Server } from "node:http";
 import { join } from "node:path";
 import { createAdaptorServer } from "@hono/node-server";
 import type { Logger } from "pino";
+import { createGit } from "./agents/git.ts";
 import { createPool } from "./agents/pool.ts";
 import { originOf } from "./agents/session-origin.ts";
 import { createSnapshots } from "./agents/snapshots.ts";
-import { createRegistry } from "./agents/registry.ts";
+import { createRegistry, type Registry } from "./agents/registry.ts";
 import { addStored } from "./agents/settings.ts";
 import { createSupervisors } from "./agents/supervisors.ts";
+import { workspaceOf } from "./agents/workspace.ts";
+import { createWorktrees, type Worktrees } from "./agents/worktrees.ts";
 import { createApp } from "./app.ts";
 import { credentialOf } from "./claude/credential.ts";
 import { startDriver } from "./claude/driver.ts";
 import { locateCli } from "./claude/locate.ts";
+import { measureMemory } from "./claude/process-memory.ts";
 import { sweep } from "./claude/run-folder.ts";
 import type { Config } from "./config.ts";
 import { openDataFolder } from "./data-folder.ts";
-import { visitorKey } from "./http/auth/authenticate.ts";
 import { mcpPath } from "./http/auth/identity.ts";
 import { createKeyRing, nobodysHash, type ServiceKey } from "./http/auth/key-ring.ts";
 import { createSigner } from "./http/auth/signed.ts";
@@ -24,7 +27,7 @@ import { createSignInLinks } from "./http/sign-in.ts";
 import { fixedKeys } from "./keys.ts";
 import { listen, localAddress, ownAddress, ownHost } from "./listen.ts";
 import { createEventLog } from "./log/event-log.ts";
-import { gatewayCaller, type Caller } from "./protocol/callers.ts";
+import { gatewayCaller, visitorKey, type Caller } from "./protocol/callers.ts";
 import { browserScopes, ordinaryScopes } from "./protocol/scopes.ts";
 import type { AgentConfig } from "./protocol/agents.ts";
 import type { Limits } from "./protocol/limits.ts";
@@ -34,7 +37,7 @@ import { createAgents } from "./turns/agents.ts";
 import { createTurnIds } from "./turns/turn-id.ts";
 import { createSessions } from "./turns/sessions.ts";
 import { createTurns, type Turns } from "./turns/turns.ts";
-import { checkWorkspaces } from "./workspaces.ts";
+import { checkWorkspaces, checkWorktrees } from "./workspaces.ts";
 
 export interface Gateway {
   /** `http://host:port` */
@@ -77,6 +80,12 @@ export async function startGateway(config: Config, { logger, version, openCaller
       logger.warn({ agent, why }, "an agent that was made by API is left out"),
     );
     const credential = (agent: AgentConfig) => credentialOf(agent, config.environment);
+    const worktrees = createWorktrees({
+      root: data.worktrees,
+      git: createGit({ path: config.environment["PATH"], runFolder: data.run }),
+    });
+    opened.defer(() => worktrees.close());
+    await checkWorktrees(config, worktrees);
     const newTurnId = createTurnIds();
     let turns: Turns;
     let address = "";
@@ -86,15 +95,17 @@ export async function startGateway(config: Config, { logger, version, openCaller
       limits: config.limits,
       registry,
       freeMemory: () => process.availableMemory(),
+      measureMemory,
       start: async (agent, session, isAnew) => {
         const origin = isAnew ? { kind: "new" as const } : await originOf(session, { store, places });
+        const workspace = await workspaceOf(agent, { worktrees, shared: data.workspace });
         return supervisors.start(agent, session, (supervision) =>
           startDriver({
             origin,
             binary: cli.path,
             agent,
             session,
-            workspace: agent.workspace ?? data.workspace,
+            workspace,
             runFolder: data.run,
             environment: config.environment,
             supervision,
@@ -130,7 +141,16 @@ export async function startGateway(config: Config, { logger, version, openCaller
     const signer = createSigner(join(data.path, "signing.json"), keys);
     const links = createSignInLinks();
     const sessions = createSessions({ store, log, turns, pool, registry, places, newTurnId });
-    const agents = createAgents({ store, log, registry, turns, pool, bounds: config, credentialOf: credential });
+    const agents = createAgents({
+      store,
+      log,
+      registry,
+      turns,
+      pool,
+      worktrees,
+      bounds: config,
+      credentialOf: credential,
+    });
     const app = createApp({
       ...config,
       sessions,
@@ -168,6 +188,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
     data.announce(localAddress(address));
     await turns.recover();
     pool.fill();
+    void sweepWorktrees(worktrees, registry, logger);
     logger.info({ address, claude: cli.version, agents: registry.agents.map(({ name }) => name) }, "listening");
 
     let closing: Promise<void> | undefined;
@@ -179,6 +200,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
       await turns.drain(graceMs);
       // The listener goes first: a reader that is told to come back must be refused, not taken in again.
       const closed = new Promise((resolve) => server.close(resolve));
+      worktrees.close();
       await pool.close();
       // Without room they would wait for some for ever; the CLI's own files are there.
       if (log.isHealthy) await snapshots.settled();
@@ -200,6 +222,13 @@ export async function startGateway(config: Config, { logger, version, openCaller
     await opened.disposeAsync();
     throw error;
   }
+}
+
+async function sweepWorktrees(worktrees: Worktrees, registry: Registry, logger: Logger): Promise<void> {
+  const find = (name: string) => registry.agents.find((agent) => agent.name === name && agent.worktree);
+  for (const { agent, why } of await worktrees.sweep((name) => find(name)?.workspace))
+    if (why instanceof Error) logger.error({ agent, err: why }, "a worktree could not be looked at");
+    else logger.warn({ agent, work: why.counts }, "a worktree that no agent uses is kept: it has unsaved work");
 }
 
 /** Against clients that send a byte now and then: they hold a connection, and a body its memory. Replies are not concerned. */

@@ -1,11 +1,17 @@
 // The live processes [P6]: one a session, kept for its next turn; idle ones are ended after a while, and sooner, longest idle first,
-// where room is needed; spares wait for sessions that are still to come.
+// where room is needed, be it places or memory; spares wait for sessions that are still to come.
 import { randomUUID } from "node:crypto";
+import { setTimeout as wait } from "node:timers/promises";
 import type { Driver } from "../claude/driver.ts";
+import { failure, type Failure } from "../claude/outcome.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { Limits } from "../protocol/limits.ts";
+import { watchMemory, type Measured, type MemoryWatchOptions } from "./memory.ts";
 import type { Registry } from "./registry.ts";
+import { createSpares } from "./spares.ts";
+
+const megabyte = 1024 * 1024;
 
 export interface PoolOptions {
   readonly limits: Limits;
@@ -15,6 +21,8 @@ export interface PoolOptions {
   readonly now?: () => number;
   /** Of this machine, in bytes. Default: without end. */
   readonly freeMemory?: () => number;
+  /** Bytes that processes take, with all that they have started. Default: nothing is known. */
+  readonly measureMemory?: MemoryWatchOptions<Member>["measure"];
 }
 
 export interface Pool {
@@ -28,6 +36,8 @@ export interface Pool {
   find(session: string): Promise<Driver | undefined>;
   /** Ends the session's process, if there is one. Not while a turn has it. */
   end(session: string): Promise<void>;
+  /** The same for all processes of an agent. */
+  endAgent(agent: string): Promise<void>;
   /** The id for a new session of the agent: that of a spare that waits, else a new one. */
   newSession(agent: AgentConfig): string;
   /** Starts the spares that are missing. */
@@ -47,14 +57,17 @@ export interface ProcessCounts {
   readonly idle: number;
   /** Up, and waiting for sessions that are still to come. */
   readonly spare: number;
+  /** Of those that were measured, with all that their tools have started. */
+  readonly memoryBytes: number;
 }
 
 type State = "spare" | "busy" | "idle" | "ending";
 
-interface Member {
+interface Member extends Measured {
   readonly session: string;
   readonly agent: AgentConfig;
   readonly driver: Promise<Driver>;
+  pid: number | undefined;
   state: State;
   /** How many have acquired it. */
   holds: number;
@@ -63,30 +76,48 @@ interface Member {
   gone: Promise<void>;
 }
 
-/** A new spare waits so long: the process that was just taken needs the machine for its first turn. */
-const refillMs = 1000;
+/** Memory may come back from anywhere. */
+const memoryLookMs = 1000;
+
+/** So long a start waits for memory while turns run: one of them may be waiting for just this one. */
+const memoryPatienceMs = 60_000;
 
 export function createPool(options: PoolOptions): Pool {
   const { limits, registry, start, now = Date.now, freeMemory = () => Infinity } = options;
+  const { measureMemory = async () => new Map<number, number>() } = options;
   const members = new Map<string, Member>();
   let isClosed = false;
-  let refill: NodeJS.Timeout | undefined;
   /** Resolves at the next release: one that waits for room looks again. */
   let released = Promise.withResolvers<void>();
   const idleTimer = setInterval(lookAround, Math.min(limits.process_idle_s * 250, 5000)).unref();
+  const stopWatching = watchMemory({
+    members: () => members.values(),
+    measure: measureMemory,
+    maxBytes: limits.process_memory_mb * megabyte,
+    onExcess: endExcessive,
+  });
+  const spares = createSpares({
+    agents: () => registry.agents,
+    count: (agent) =>
+      [...members.values()].filter((member) => member.agent === agent && member.state === "spare").length,
+    hasRoom: (agent) => !isShortOfMemory() && crowdBefore(agent, true).length === 0,
+    start: (agent) => void add(agent, randomUUID(), "spare"),
+  });
   registry.onChange(() => {
     endLongIdle();
-    fill();
+    spares.fill();
   });
 
   async function acquire(agent: AgentConfig, session: string, { isAnew } = { isAnew: false }): Promise<Driver> {
+    const impatientAt = now() + memoryPatienceMs;
     // Looks again after every wait: another call for the same session may have started its process meanwhile, and there may be only one.
     for (;;) {
       if (isClosed) throw new GatewayError("shutting_down", "The gateway is shutting down.");
       const member = members.get(session);
       if (!member) {
-        if (hasRoomFor(agent)) return add(agent, session, "busy", isAnew).driver;
-        await makeRoom(agent);
+        const crowd = crowdBefore(agent, now() < impatientAt);
+        if (crowd.length === 0) return add(agent, session, "busy", isAnew).driver;
+        await oneLess(crowd);
       } else if (member.state === "ending") await member.gone;
       // It was started for the agent as it was before. One that brings it up just now has it still, but not for long.
       else if (member.agent !== agent && isStale(member)) await (member.holds > 0 ? released.promise : end(member));
@@ -103,24 +134,39 @@ export function createPool(options: PoolOptions): Pool {
   function add(agent: AgentConfig, session: string, state: State, isAnew = false): Member {
     const driver = start(agent, session, isAnew);
     const { promise: gone, resolve } = Promise.withResolvers<void>();
-    const member: Member = { session, agent, driver, state, holds: state === "busy" ? 1 : 0, idleSince: now(), gone };
+    const holds = state === "busy" ? 1 : 0;
+    const [pid, memoryBytes] = [undefined, undefined];
+    const member: Member = { session, agent, driver, pid, memoryBytes, state, holds, idleSince: now(), gone };
     members.set(session, member);
     const forget = () => {
       if (members.get(session) === member) members.delete(session);
+      // Whoever ends a spare says so before.
+      if (member.state === "spare") spares.died(now() - member.idleSince);
       resolve();
     };
-    driver.then((started) => started.exited.then(() => started.end()).then(forget), forget);
+    driver.then((started) => {
+      member.pid = started.pid;
+      return started.exited.then(() => started.end()).then(forget);
+    }, forget);
     return member;
   }
 
-  async function end(member: Member): Promise<void> {
+  async function end(member: Member, reason?: Failure): Promise<void> {
     member.state = "ending";
     // A process that could not be started is gone already.
     await member.driver.then(
-      (driver) => driver.end(),
+      (driver) => driver.end(reason),
       () => {},
     );
     await member.gone;
+  }
+
+  /** Its session goes on with another one. */
+  function endExcessive(member: Member): void {
+    if (member.state === "ending") return;
+    const words = `The CLI was ended: with its tools it took more than ${limits.process_memory_mb} MB of memory.`;
+    if (member.state === "spare") spares.died(now() - member.idleSince);
+    void end(member, failure("process_died", words));
   }
 
   /** Its agent was changed or removed: it ends its turn, and takes no other. */
@@ -128,18 +174,22 @@ export function createPool(options: PoolOptions): Pool {
     return !registry.agents.includes(member.agent);
   }
 
-  /** Waits until one more process of this agent fits under both caps. */
-  async function makeRoom(agent: AgentConfig): Promise<void> {
-    for (;;) {
-      const ofAgent = [...members.values()].filter((member) => member.agent.name === agent.name);
-      const isAgentFull = ofAgent.length >= (agent.processes ?? Infinity);
-      if (!isAgentFull && members.size < limits.processes) return;
-      const crowd = isAgentFull ? ofAgent : [...members.values()];
-      const ending = crowd.find((member) => member.state === "ending");
-      const leaving = ending ?? longestIdle(crowd);
-      if (leaving) await (ending ? leaving.gone : end(leaving));
-      else await Promise.race([...crowd.map((member) => member.gone), released.promise]);
-    }
+  /** Those of which one must go before one more process of this agent may be started; none if it may now. */
+  function crowdBefore(agent: AgentConfig, isPatient: boolean): Member[] {
+    const all = [...members.values()];
+    const ofAgent = all.filter((member) => member.agent.name === agent.name);
+    if (ofAgent.length >= (agent.processes ?? Infinity)) return ofAgent;
+    if (all.length >= limits.processes) return all;
+    return isPatient && isShortOfMemory() ? all : [];
+  }
+
+  /** Waits until one of them has gone, or a turn has ended, or memory may be back. */
+  async function oneLess(crowd: readonly Member[]): Promise<void> {
+    const ending = crowd.find((member) => member.state === "ending");
+    const leaving = ending ?? longestIdle(crowd);
+    if (leaving) return ending ? leaving.gone : end(leaving);
+    const recovered = isShortOfMemory() ? [wait(memoryLookMs, undefined, { ref: false })] : [];
+    await Promise.race([...crowd.map((member) => member.gone), released.promise, ...recovered]);
   }
 
   function lookAround(): void {
@@ -151,7 +201,7 @@ export function createPool(options: PoolOptions): Pool {
 
   /** [T6] New work is refused then, for want of what idle processes hold. */
   function isShortOfMemory(): boolean {
-    return freeMemory() < limits.min_free_memory_mb * 1024 * 1024;
+    return freeMemory() < limits.min_free_memory_mb * megabyte;
   }
 
   function endLongIdle(): void {
@@ -175,20 +225,6 @@ export function createPool(options: PoolOptions): Pool {
     if (driver?.isUsable === false || isStale(member)) await endIfIdle(member);
   }
 
-  function fill(): void {
-    if (isShortOfMemory()) return;
-    for (const agent of registry.agents) {
-      const count = [...members.values()].filter((member) => member.agent === agent && member.state === "spare").length;
-      for (let missing = agent.spares - count; missing > 0 && !isClosed && hasRoomFor(agent); missing--)
-        add(agent, randomUUID(), "spare");
-    }
-  }
-
-  function hasRoomFor(agent: AgentConfig): boolean {
-    const ofAgent = [...members.values()].filter((member) => member.agent.name === agent.name).length;
-    return members.size < limits.processes && ofAgent < (agent.processes ?? Infinity);
-  }
-
   return {
     acquire,
     release(session) {
@@ -205,30 +241,41 @@ export function createPool(options: PoolOptions): Pool {
       const member = members.get(session);
       if (member) await end(member);
     },
+    async endAgent(agent) {
+      await Promise.all(
+        [...members.values()].filter((member) => member.agent.name === agent).map((member) => end(member)),
+      );
+    },
     newSession(agent) {
       const spare = [...members.values()].find((member) => member.agent === agent && member.state === "spare");
-      clearTimeout(refill);
-      refill = setTimeout(fill, refillMs).unref();
-      // Those that were there may have died, or made room.
+      // Where there should have been one, it has made room: there may be some again.
+      if (agent.spares > 0) spares.taken();
       if (!spare) return randomUUID();
       spare.state = "idle";
       spare.idleSince = now();
       return spare.session;
     },
-    fill,
+    fill: spares.fill,
     get size() {
       return members.size;
     },
     processesOf(agent) {
-      const states = [...members.values()].filter((one) => one.agent.name === agent).map(({ state }) => state);
-      const count = (state: State) => states.filter((one) => one === state).length;
-      return { live: states.length, busy: count("busy"), idle: count("idle"), spare: count("spare") };
+      const own = [...members.values()].filter((member) => member.agent.name === agent);
+      const count = (state: State) => own.filter((member) => member.state === state).length;
+      return {
+        live: own.length,
+        busy: count("busy"),
+        idle: count("idle"),
+        spare: count("spare"),
+        memoryBytes: own.reduce((sum, member) => sum + (member.memoryBytes ?? 0), 0),
+      };
     },
     async close() {
       isClosed = true;
       clearInterval(idleTimer);
-      clearTimeout(refill);
-      await Promise.all([...members.values()].map(end));
+      stopWatching();
+      spares.stop();
+      await Promise.all([...members.values()].map((member) => end(member)));
     },
   };
 }

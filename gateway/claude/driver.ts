@@ -72,8 +72,8 @@ export interface Driver {
    * cancel that comes late must not meet the next one.
    */
   cancel(by: By, turn?: string): void;
-  /** Ends the process and all it started. A running turn fails as `process_died`. */
-  end(): Promise<void>;
+  /** Ends the process and all it started. A running turn fails as `process_died`, or for the given reason. */
+  end(reason?: Failure): Promise<void>;
   /** The newest of what the CLI wrote beside its protocol: stderr, and the lines behind notices. For operators alone. */
   diagnostics(): string;
 }
@@ -93,6 +93,7 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
   let isUsable = true;
   let isGone = false;
   let answerUuid: string | undefined;
+  let endedFor: Failure | undefined;
   const noise = createNoise();
   let running: RunningTurn | undefined;
   const questions = createQuestions(options.decide);
@@ -119,7 +120,7 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
     clearTimeout(startTimer);
     isUsable = false;
     isGone = true;
-    const reason = isReady ? failure("process_died") : failure("spawn_failed");
+    const reason = isReady ? (endedFor ?? failure("process_died")) : failure("spawn_failed");
     setNotReady(new StartFailure(reason));
     control.close();
     emit(translator.abandon(reason));
@@ -288,11 +289,12 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
     }, deadlines.interruptMs);
   }
 
-  async function end(): Promise<void> {
+  async function end(reason = failure("process_died")): Promise<void> {
     isUsable = false;
+    endedFor ??= reason;
     if (translator.ours !== undefined || translator.isBusyOnItsOwn) {
       // The CLI ends its tools only when it is interrupted: killed, it leaves them behind. Its `result` then speaks of an error.
-      if (running?.hasPrompt) translator.condemn(failure("process_died"));
+      if (running?.hasPrompt) translator.condemn(reason);
       const third = deadlines.endMs / 3;
       await Promise.race([control.interrupt().catch(() => {}), timeout(third), child.exited]);
       await child.end(deadlines.endMs - third);

@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 import { accessSync, constants, statSync } from "node:fs";
 import { createRequire } from "node:module";
-import { delimiter, dirname, join } from "node:path";
+import { delimiter, dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { SetupError } from "../protocol/errors.ts";
 
@@ -19,7 +19,7 @@ export const installCommand = "npm install -g @anthropic-ai/claude-code";
 
 /** Throws a `SetupError`: missing, not executable, too old. */
 export async function locateCli(configured: string | undefined, path: string | undefined): Promise<Cli> {
-  const found = configured ?? onPath(path ?? "") ?? npmInstalled();
+  const found = configured ?? findOnPath("claude", path ?? "") ?? npmInstalled();
   if (found === undefined)
     throw new SetupError(
       "cli_missing",
@@ -49,11 +49,12 @@ export async function locateCli(configured: string | undefined, path: string | u
   return { path: found, version };
 }
 
-function onPath(path: string): string | undefined {
+/** The absolute path of a program that PATH leads to. */
+export function findOnPath(name: string, path: string): string | undefined {
   return path
     .split(delimiter)
     .filter((folder) => folder !== "")
-    .map((folder) => join(folder, "claude"))
+    .map((folder) => resolve(folder, name))
     .find((file) => statSync(file, { throwIfNoEntry: false })?.isFile() && isExecutable(file));
 }
 

@@ -1,5 +1,6 @@
 // /api/agents: what each agent is and does now; making, changing and removing those that are not of the file; and a message to one.
 import type { Context, Hono } from "hono";
+import type { ProcessCounts } from "../agents/pool.ts";
 import { agentName, changeAgent, createAgent, fileFields, type AgentConfig } from "../protocol/agents.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { messageAgent, removeAgent } from "../protocol/requests.ts";
@@ -42,6 +43,10 @@ export function mountAgents(app: Hono<Env>, deps: RouteDeps): void {
     await agents.remove(c.get("caller"), name, { isForced: force === "true" });
     return c.json({ name, removed: true });
   });
+  app.get("/api/agents/:name/changes", async (c) => {
+    c.header("Cache-Control", "no-store");
+    return c.json(await agents.changes(c.get("caller"), pathName(c)));
+  });
   app.post("/api/agents/:name/message", (c) =>
     postTurn(c, deps, async () => {
       const agent = pathName(c);
@@ -80,7 +85,8 @@ function agentJson({ agent, stored, ...view }: AgentView): Record<string, unknow
       turns: view.turns.map(({ turn, session, state, owner: { user } }) => ({ turn, session, user, state })),
       running: view.running,
       queued: view.queued,
-      processes: view.processes,
+      processes: processesJson(view.processes),
+      worktree: view.worktree ?? null,
       last_error: view.lastFailed ? errorJson(view.lastFailed) : null,
       in_force: view.started ? startedJson(view.started) : null,
       paid_by: {
@@ -90,6 +96,10 @@ function agentJson({ agent, stored, ...view }: AgentView): Record<string, unknow
     },
     usage: view.usage ? usageJson(view.usage) : null,
   };
+}
+
+function processesJson({ memoryBytes, ...counts }: ProcessCounts): Record<string, number> {
+  return { ...counts, memory_mb: Math.round(memoryBytes / 1024 / 1024) };
 }
 
 /** Programs, prompts and what may hold secrets go by their names alone. */

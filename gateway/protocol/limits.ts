@@ -51,6 +51,8 @@ export const limits = z.strictObject({
   transcript_age_days: z.number().positive().optional(),
   /** Free memory below which no new work is taken. */
   min_free_memory_mb: z.number().nonnegative().default(256),
+  /** A process that takes more, with all that its tools have started, is ended. */
+  process_memory_mb: z.number().positive().default(4096),
   /** How long running turns may go on when the gateway shuts down. */
   shutdown_grace_s: z.number().nonnegative().max(3600).default(20),
   /** Between two pings on a stream. */

@@ -2,9 +2,11 @@
 import type { Pool, ProcessCounts } from "../agents/pool.ts";
 import type { Registry } from "../agents/registry.ts";
 import { makeAgent, type AgentBounds } from "../agents/settings.ts";
+import type { Worktrees } from "../agents/worktrees.ts";
 import type { EventLog } from "../log/event-log.ts";
 import type { AgentConfig, AgentSettings } from "../protocol/agents.ts";
 import { gatewayCaller, maySee, type Caller } from "../protocol/callers.ts";
+import type { AgentChanges, WorktreeStatus } from "../protocol/changes.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { LimitWindow, Store, StoredAgent, TurnRow, UsageRow, Write } from "../store/port.ts";
 import type { TurnNow, Work } from "./agent-work.ts";
@@ -24,6 +26,8 @@ export interface AgentView {
   readonly running: number;
   readonly queued: number;
   readonly processes: ProcessCounts;
+  /** Undefined for an agent without one. */
+  readonly worktree: WorktreeStatus | undefined;
   readonly started: Work["started"];
   /** Of the credential that it is billed to. */
   readonly limits: readonly LimitWindow[];
@@ -38,9 +42,17 @@ export interface Agents {
   get(caller: Caller, name: string): Promise<AgentView>;
   /** Throws `conflict` where there is one of this name, `forbidden` for what only the file may say. */
   create(caller: Caller, name: string, settings: AgentSettings): Promise<AgentView>;
-  /** Turns that run go on as they began; every later one has the new settings. Null takes a setting back to its default. */
+  /** Of its worktree, against the branch point. Throws `conflict` where it is to have none. */
+  changes(caller: Caller, name: string): Promise<AgentChanges>;
+  /**
+   * Turns that run go on as they began; every later one has the new settings. Null takes a setting back to its default. Throws `conflict`
+   * where it would leave a worktree behind.
+   */
   change(caller: Caller, name: string, change: AgentChange): Promise<AgentView>;
-  /** Throws `conflict` while it has turns, unless these are to be cancelled. Its sessions stay. */
+  /**
+   * Throws `conflict` while it has turns, or its worktree has work that is saved nowhere else, unless it is forced: that cancels the ones and
+   * throws the other away. Its sessions stay.
+   */
   remove(caller: Caller, name: string, options: { readonly isForced: boolean }): Promise<void>;
 }
 
@@ -52,6 +64,7 @@ export interface AgentsDeps {
   readonly registry: Registry;
   readonly turns: Turns;
   readonly pool: Pool;
+  readonly worktrees: Worktrees;
   readonly bounds: AgentBounds;
   /** Which credential an agent is billed to. */
   readonly credentialOf: (agent: AgentConfig) => string;
@@ -59,7 +72,7 @@ export interface AgentsDeps {
 }
 
 export function createAgents(deps: AgentsDeps): Agents {
-  const { store, log, registry, turns, pool, bounds, credentialOf, now = Date.now } = deps;
+  const { store, log, registry, turns, pool, worktrees, bounds, credentialOf, now = Date.now } = deps;
   const write = (change: Write) => log.appendNow({ session: "", events: [], before: [change] });
   /** Names that are being made, changed or removed: of two at once the second would not know of the first. */
   const inHand = new Set<string>();
@@ -80,6 +93,7 @@ export function createAgents(deps: AgentsDeps): Agents {
           running: running.length,
           queued: all.length - running.length,
           processes: pool.processesOf(agent.name),
+          worktree: agent.worktree ? worktrees.status(agent.name) : undefined,
           started,
           limits: ownLimits,
           lastFailed: await store.lastFailedTurn(caller, agent.name),
@@ -106,6 +120,7 @@ export function createAgents(deps: AgentsDeps): Agents {
   }
 
   async function change(caller: Caller, name: string, changes: AgentChange): Promise<AgentView> {
+    changeable(caller, name);
     return alone(name, async () => {
       const stored = changeable(caller, name);
       const merged = Object.entries({ ...stored.settings, ...changes }).filter(([, value]) => value !== null);
@@ -117,24 +132,43 @@ export function createAgents(deps: AgentsDeps): Agents {
   /** Checked, then stored, then in force. */
   async function put(stored: StoredAgent): Promise<void> {
     const agent = makeAgent(stored, bounds);
+    await checkWorktree(agent);
     await write({ kind: "agent", agent: stored });
     registry.put(stored, agent);
   }
 
+  async function checkWorktree({ name, workspace, worktree }: AgentConfig): Promise<void> {
+    const before = registry.agents.find((agent) => agent.name === name);
+    const isOther = before?.worktree && !(worktree && workspace === before.workspace);
+    if (isOther && worktrees.status(name).state !== "none")
+      throw new GatewayError(
+        "conflict",
+        "This agent has a worktree of its workspace. To change either, remove the agent and make it anew.",
+        { field: worktree ? "workspace" : "worktree" },
+      );
+    if (worktree && workspace !== undefined) await worktrees.check({ name, workspace });
+  }
+
+  async function changesOf(caller: Caller, name: string): Promise<AgentChanges> {
+    if (!registry.find(name, caller.agents).worktree)
+      throw new GatewayError("conflict", "This agent works in its workspace itself, not in a worktree.");
+    return worktrees.changes(name);
+  }
+
   async function remove(caller: Caller, name: string, { isForced }: { isForced: boolean }): Promise<void> {
+    changeable(caller, name);
     await alone(name, async () => {
       changeable(caller, name);
       const all = turns.workOf(registry.find(name)).turns;
       if (all.length > 0 && !isForced)
-        throw new GatewayError(
-          "conflict",
-          "This agent has turns that run or wait. With ?force=true they are cancelled.",
-          {
-            turns: all.length,
-          },
-        );
+        throw new GatewayError("conflict", "This agent has turns. With ?force=true they are cancelled.", {
+          turns: all.length,
+        });
       const reopen = await turns.closeAgent({ ...gatewayCaller, key: caller.key, user: caller.user }, name);
       try {
+        // Nothing must work in it any more. Where it has work in it, the agent stays.
+        await pool.endAgent(name);
+        await worktrees.remove(name, { force: isForced });
         await write({ kind: "agent_removed", name });
         registry.remove(name);
       } finally {
@@ -143,6 +177,7 @@ export function createAgents(deps: AgentsDeps): Agents {
     });
   }
 
+  /** A caller who is limited to other agents hears nothing of this one, not even that somebody is changing it. */
   function changeable(caller: Caller, name: string): StoredAgent {
     registry.find(name, caller.agents);
     const stored = registry.stored(name);
@@ -168,6 +203,7 @@ export function createAgents(deps: AgentsDeps): Agents {
         caller,
       ),
     get,
+    changes: changesOf,
     create,
     change,
     remove,

@@ -1,6 +1,8 @@
 // Which turn is next, and how many stand before each [T1, T6]. Pure state: turns that wait in the order of their coming, and those that
-// run. One running turn a session, caps overall and per agent. A turn that waits for another one has no share in the caps on running
-// turns, but it has its process; so that those that it waits for find one too, see `leavesProcesses`.
+// run. One running turn a session, caps overall and per agent; agents and callers get their places in turn (fair-order.ts). A turn that waits
+// for another one has no share in the caps on running turns, but it has its process; so that those that it waits for find one too, see
+// `leavesProcesses`.
+import { createFairOrder } from "./fair-order.ts";
 
 export interface Waiting {
   readonly turn: string;
@@ -25,11 +27,11 @@ export interface Caps {
 export interface Queue {
   readonly length: number;
   count(matches: (entry: Waiting) => boolean): number;
-  /** Puts it last, or before everything else of its session. */
+  /** Puts it behind all of its caller and agent, or before everything else of its session. */
   add(entry: Waiting, where: "last" | "first_of_session"): void;
   /** Takes one that waits out; false if it does not wait. */
   remove(turn: string): boolean;
-  /** Takes the next turn that is ready and may run now, and counts it as running. */
+  /** Takes the next turn in fair order that is ready and may run now, and counts it as running. */
   start(isReady: (turn: string) => boolean): Waiting | undefined;
   /** A running turn has ended. */
   finish(turn: string): void;
@@ -45,7 +47,10 @@ export interface Queue {
   running(session: string): Waiting | undefined;
   /** Turns that have begun, those that wait for another one among them. */
   readonly runningCount: number;
-  /** Where each stands: 1 is next. Within its session while there is room to run, else among all that wait. */
+  /**
+   * Where each stands: 1 is next. Within its session while there is room to run, within its agent where that one's cap is what it waits for,
+   * else among all that wait, in the order in which `start` takes them.
+   */
   positions(): Map<string, number>;
 }
 
@@ -53,6 +58,7 @@ export function createQueue(caps: Caps): Queue {
   let waiting: Waiting[] = [];
   /** By session, all that have begun. */
   const running = new Map<string, Waiting>();
+  const fairOrder = createFairOrder<Waiting>();
   const suspended = new Set<string>();
   /** Of those that are suspended, in order: who wants a place again. */
   const returning = new Map<string, () => void>();
@@ -61,10 +67,16 @@ export function createQueue(caps: Caps): Queue {
     return hasPlace(entry) && hasProcess(entry) && leavesProcesses(entry);
   }
 
+  function active(): Waiting[] {
+    return [...running.values()].filter(({ turn }) => !suspended.has(turn));
+  }
+
+  function isFull(): boolean {
+    return active().length >= caps.running;
+  }
+
   function hasPlace({ agent }: Waiting): boolean {
-    const active = [...running.values()].filter(({ turn }) => !suspended.has(turn));
-    const ofAgent = countOf(active, (entry) => entry.agent === agent);
-    return active.length < caps.running && ofAgent < caps.runningOfAgent(agent);
+    return !isFull() && countOf(active(), (entry) => entry.agent === agent) < caps.runningOfAgent(agent);
   }
 
   function hasProcess({ agent }: Waiting): boolean {
@@ -111,22 +123,26 @@ export function createQueue(caps: Caps): Queue {
       const at = where === "last" ? -1 : waiting.findIndex((other) => other.session === entry.session);
       if (at < 0) waiting.push(entry);
       else waiting.splice(at, 0, entry);
+      fairOrder.arrive(entry);
     },
     remove(turn) {
-      const before = waiting.length;
-      waiting = waiting.filter((entry) => entry.turn !== turn);
-      return waiting.length < before;
+      const entry = waiting.find((one) => one.turn === turn);
+      if (!entry) return false;
+      waiting = waiting.filter((one) => one !== entry);
+      fairOrder.leave(entry, false);
+      return true;
     },
     start(isReady) {
       letReturn();
       const seen = new Set(running.keys());
-      const next = waiting.find((entry) => {
+      const next = fairOrder.of(waiting).find((entry) => {
         const isFirstOfSession = !seen.has(entry.session);
         seen.add(entry.session);
         return isFirstOfSession && isReady(entry.turn) && hasRoom(entry);
       });
       if (!next) return undefined;
       waiting = waiting.filter((entry) => entry !== next);
+      fairOrder.leave(next, true);
       running.set(next.session, next);
       return next;
     },
@@ -156,22 +172,32 @@ export function createQueue(caps: Caps): Queue {
     },
     ofAgent(agent) {
       const isIts = (entry: Waiting) => entry.agent === agent;
-      return { running: [...running.values()].filter(isIts), waiting: waiting.filter(isIts) };
+      return { running: [...running.values()].filter(isIts), waiting: fairOrder.of(waiting).filter(isIts) };
     },
     running: (session) => running.get(session),
     get runningCount() {
       return running.size;
     },
     positions() {
-      const ofSession = new Map<string, number>();
+      const [inSession, inAgent] = [createCounter(), createCounter()];
       return new Map(
-        waiting.map((entry, index) => {
-          const inSession = (ofSession.get(entry.session) ?? 0) + 1;
-          ofSession.set(entry.session, inSession);
-          return [entry.turn, hasRoom(entry) ? inSession : index + 1];
+        fairOrder.of(waiting).map((entry, index) => {
+          const [ofSession, ofAgent] = [inSession(entry.session), inAgent(entry.agent)];
+          if (hasRoom(entry)) return [entry.turn, ofSession];
+          return [entry.turn, isFull() || !leavesProcesses(entry) ? index + 1 : ofAgent];
         }),
       );
     },
+  };
+}
+
+/** Tells of each name how often it has come. */
+function createCounter(): (name: string) => number {
+  const counts = new Map<string, number>();
+  return (name) => {
+    const count = (counts.get(name) ?? 0) + 1;
+    counts.set(name, count);
+    return count;
   };
 }
 

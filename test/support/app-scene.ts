@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Hono } from "hono";
+import { createGit } from "../../gateway/agents/git.ts";
+import { createWorktrees } from "../../gateway/agents/worktrees.ts";
 import { createApp, type AppDeps } from "../../gateway/app.ts";
 import { createKeyRing, hashSecret, type ServiceKey } from "../../gateway/http/auth/key-ring.ts";
 import { createSigner } from "../../gateway/http/auth/signed.ts";
@@ -58,6 +60,10 @@ export async function openApp(options: TurnsOptions & { app?: Partial<AppDeps> }
     supervisors: createSupervisors(() => ""),
     agents: createAgents({
       ...scene,
+      worktrees: createWorktrees({
+        root: join(folder, "worktrees"),
+        git: createGit({ path: process.env["PATH"], runFolder: join(folder, "run") }),
+      }),
       bounds: { workspaceRoots: [], permissionCeiling: "default" },
       credentialOf: ({ billing }) => billing,
     }),

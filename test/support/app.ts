@@ -151,10 +151,11 @@ function scriptedPool(run: (session: string, request: TurnRequest) => Promise<Te
     release: () => {},
     find: async () => undefined,
     end: async () => {},
+    endAgent: async () => {},
     newSession: () => randomUUID(),
     fill: () => {},
     size: 0,
-    processesOf: () => ({ live: 0, busy: 0, idle: 0, spare: 0 }),
+    processesOf: () => ({ live: 0, busy: 0, idle: 0, spare: 0, memoryBytes: 0 }),
     close: async () => {},
   };
 }

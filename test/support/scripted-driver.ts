@@ -26,6 +26,8 @@ export interface ScriptedOptions {
   readonly isQuick?: boolean;
 }
 
+let nextPid = 1;
+
 export function createScriptedDriver({
   session,
   onEvents = () => {},
@@ -37,7 +39,7 @@ export function createScriptedDriver({
 
   const driver: ScriptedDriver = {
     session,
-    pid: 1,
+    pid: nextPid++,
     ready: Promise.resolve({}),
     exited: exited.promise,
     answerUuid: undefined,
@@ -72,7 +74,8 @@ export function createScriptedDriver({
       if (running) driver.finish(turnFailed(failure("process_died"), ""));
       exited.resolve({ code: 1, signal: 0 });
     },
-    async end() {
+    async end(reason) {
+      if (running) driver.finish(turnFailed(reason ?? failure("process_died"), ""));
       if (!driver.isEnded) driver.die();
       await exited.promise;
     },

@@ -4,18 +4,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Hono } from "hono";
 import type { z } from "zod";
+import { createGit } from "../../gateway/agents/git.ts";
 import { createPool } from "../../gateway/agents/pool.ts";
 import { createRegistry } from "../../gateway/agents/registry.ts";
 import { createSupervisors } from "../../gateway/agents/supervisors.ts";
+import { workspaceOf } from "../../gateway/agents/workspace.ts";
+import { createWorktrees } from "../../gateway/agents/worktrees.ts";
 import { createApp } from "../../gateway/app.ts";
-import { visitorKey } from "../../gateway/http/auth/authenticate.ts";
 import { createKeyRing, hashSecret, nobodysHash, type KeyRing } from "../../gateway/http/auth/key-ring.ts";
 import { createSigner, type Signer } from "../../gateway/http/auth/signed.ts";
 import type { Env } from "../../gateway/http/env.ts";
 import { createSignInLinks, type SignInLinks } from "../../gateway/http/sign-in.ts";
 import { createEventLog } from "../../gateway/log/event-log.ts";
 import type { AgentConfig } from "../../gateway/protocol/agents.ts";
-import { gatewayCaller, type Caller } from "../../gateway/protocol/callers.ts";
+import { gatewayCaller, visitorKey, type Caller } from "../../gateway/protocol/callers.ts";
 import type { PermissionMode } from "../../gateway/protocol/codes.ts";
 import { limits } from "../../gateway/protocol/limits.ts";
 import { browserScopes, ordinaryScopes, type Scope } from "../../gateway/protocol/scopes.ts";
@@ -94,16 +96,20 @@ export async function openWholeApp(options: WholeAppOptions = {}): Promise<Whole
   const supervisors = createSupervisors(() => `http://${host}/mcp`);
   const bounds = { workspaceRoots: [realpathSync(folder)], permissionCeiling: options.permissionCeiling ?? "default" };
   const newTurnId = createTurnIds();
+  const git = createGit({ path: process.env["PATH"], runFolder: join(folder, "run") });
+  const worktrees = createWorktrees({ root: join(folder, "worktrees"), git });
   const pool = createPool({
     limits: allLimits,
     registry,
-    start: (agent, session) =>
-      supervisors.start(agent, session, async (supervision) => {
+    start: async (agent, session) => {
+      await workspaceOf(agent, { worktrees, shared: folder });
+      return supervisors.start(agent, session, async (supervision) => {
         const driver = createScriptedDriver({ session, onEvents: (events) => turns.onEvents(session, events) });
         drivers.set(session, driver);
         if (supervision) tokens.set(session, supervision.token);
         return driver;
-      }),
+      });
+    },
   });
   const turns: Turns = createTurns({ store, log, registry, pool, limits: allLimits, now, newTurnId, onBug });
   const places = { environment: { HOME: folder }, restored: join(folder, "restored") };
@@ -133,7 +139,17 @@ export async function openWholeApp(options: WholeAppOptions = {}): Promise<Whole
     signer,
     links,
     supervisors,
-    agents: createAgents({ store, log, registry, turns, pool, bounds, credentialOf: ({ billing }) => billing, now }),
+    agents: createAgents({
+      store,
+      log,
+      registry,
+      turns,
+      pool,
+      worktrees,
+      bounds,
+      credentialOf: ({ billing }) => billing,
+      now,
+    }),
     registry,
     limits: allLimits,
     now,

@@ -4,7 +4,7 @@ import { timingSafeEqual } from "node:crypto";
 import type { Context, MiddlewareHandler } from "hono";
 import { getCookie } from "hono/cookie";
 import { GatewayError } from "../../protocol/errors.ts";
-import type { Caller } from "../../protocol/callers.ts";
+import { visitorKey, type Caller } from "../../protocol/callers.ts";
 import type { Supervisor, Supervisors } from "../../agents/supervisors.ts";
 import { browserScopes, scopes as allScopes, toolScopes, type Scope } from "../../protocol/scopes.ts";
 import type { Env } from "../env.ts";
@@ -22,15 +22,14 @@ export interface AuthDeps {
   readonly now?: () => number;
 }
 
-/** Visitors of public agents belong to this key: it has no secret. */
-export const visitorKey = "visitors";
-
 export const cookieName = "sluice_sign_in";
 
 export interface Auth {
   readonly middleware: MiddlewareHandler<Env>;
   /** Whether an identity is still good: its key is not revoked, its time not over. */
   isGood(identity: Identity): boolean;
+  /** Who is at one of the gateway's own pages; undefined: nobody who is signed in. */
+  personAt(c: Context<Env>): Promise<Identity | undefined>;
 }
 
 export function createAuth({ keys, signer, supervisors, openCaller, now = Date.now }: AuthDeps): Auth {
@@ -115,6 +114,14 @@ export function createAuth({ keys, signer, supervisors, openCaller, now = Date.n
       const hash = keys.named(key)?.hash;
       if (hash === undefined || keyHash === undefined || !timingSafeEqual(hash, keyHash)) return false;
       return expiresAt === undefined || expiresAt * 1000 > now();
+    },
+    async personAt(c) {
+      try {
+        return await shown(c);
+      } catch (error) {
+        if (error instanceof GatewayError) return undefined;
+        throw error;
+      }
     },
   };
 }

@@ -33,6 +33,7 @@ export const routeScopes: Readonly<Record<string, Scope | null>> = {
   "GET /api/agents/:name": "agents",
   "PATCH /api/agents/:name": "agents",
   "DELETE /api/agents/:name": "agents",
+  "GET /api/agents/:name/changes": "agents",
   "POST /api/agents/:name/message": "turns",
   "POST /api/attachments": "turns",
   "GET /api/attachments/:hash": "turns",

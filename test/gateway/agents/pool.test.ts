@@ -21,6 +21,8 @@ interface Scene {
   failNext: boolean;
   time: number;
   freeMemory: number;
+  /** What the processes take, by session, in MB. */
+  readonly memory: Map<string, number>;
 }
 
 const pools: Pool[] = [];
@@ -30,6 +32,7 @@ afterEach(async () => {
 });
 
 const plain = readAgent();
+const megabyte = 1024 * 1024;
 
 function openPool(processes: number, agents: AgentConfig[] = [plain]): Scene {
   const started: ScriptedDriver[] = [];
@@ -40,12 +43,17 @@ function openPool(processes: number, agents: AgentConfig[] = [plain]): Scene {
     failNext: false,
     time: 0,
     freeMemory: Infinity,
+    memory: new Map(),
     alive: () => started.filter(({ isEnded }) => !isEnded),
     pool: createPool({
-      limits: limits.parse({ processes, process_idle_s: 10, min_free_memory_mb: 100 }),
+      limits: limits.parse({ processes, process_idle_s: 10, min_free_memory_mb: 100, process_memory_mb: 1000 }),
       registry,
       now: () => scene.time,
       freeMemory: () => scene.freeMemory,
+      measureMemory: async (pids) => {
+        const measured = scene.alive().filter(({ pid }) => pids.includes(pid));
+        return new Map(measured.map(({ pid, session }) => [pid, (scene.memory.get(session) ?? 100) * megabyte]));
+      },
       start: async (_, session) => {
         if (scene.failNext) {
           scene.failNext = false;
@@ -228,6 +236,121 @@ describe("the pool", () => {
     await until("the spare", () => scene.started.length === 5);
   });
 
+  describe("[T6] below the memory floor a start waits", () => {
+    const floor = 100 * megabyte;
+
+    test("until the idle ones and spares are ended, one after the other, and no longer than until there is enough", async () => {
+      const agent = readAgent({ spares: 1 });
+      const scene = openPool(9, [agent]);
+      for (const session of ["older", "newer"]) {
+        await scene.pool.acquire(agent, session);
+        scene.time += 1;
+      }
+      for (const session of ["older", "newer"]) scene.pool.release(session);
+      scene.pool.fill();
+      await until("the spare", () => scene.started.length === 3);
+      scene.freeMemory = floor - 1;
+      scene.started[0]!.exited.then(() => void (scene.freeMemory = floor)).catch(() => {});
+      await scene.pool.acquire(agent, "next");
+      expect(sessionsOf(scene.alive())).toEqual(["newer", "next", scene.started[2]!.session].toSorted());
+      scene.freeMemory = floor - 1;
+      const last = scene.pool.acquire(agent, "last");
+      await until("all that can go to be gone", () => scene.alive().length === 1);
+      expect(await isSettled(last)).toBe(false);
+      expect(sessionsOf(scene.alive())).toEqual(["next"]);
+      scene.pool.release("next");
+      await last;
+      expect(sessionsOf(scene.alive())).toEqual(["last"]);
+    });
+
+    test("while turns run, until memory is back; a session that has its process needs none", async () => {
+      const scene = openPool(9);
+      const first = await scene.pool.acquire(plain, "a");
+      scene.freeMemory = floor - 1;
+      const waiting = scene.pool.acquire(plain, "b");
+      expect(await scene.pool.acquire(plain, "a")).toBe(first);
+      expect(await isSettled(waiting)).toBe(false);
+      scene.freeMemory = floor;
+      await waiting;
+      expect(sessionsOf(scene.alive())).toEqual(["a", "b"]);
+    });
+
+    test("not for ever: where nothing lives, or one that runs may wait for just this one, it is started", async () => {
+      const scene = openPool(9);
+      scene.freeMemory = 0;
+      await scene.pool.acquire(plain, "a");
+      const waiting = scene.pool.acquire(plain, "b");
+      expect(await isSettled(waiting)).toBe(false);
+      scene.time += 60_000;
+      await waiting;
+    });
+  });
+
+  describe("a process that takes more memory than it may", () => {
+    const look = () => vi.advanceTimersByTimeAsync(2000);
+    const watched = (agents = [plain]) => {
+      vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "setTimeout", "clearTimeout"] });
+      return openPool(5, agents);
+    };
+
+    test("is ended, and its turn says so; its session goes on with another one, and the others stay", async () => {
+      const scene = watched();
+      const driver = await scene.pool.acquire(plain, "a");
+      await scene.pool.acquire(plain, "b");
+      const running = driver.run({ turn: "t", prompt: [] });
+      scene.memory.set("a", 1000);
+      await look();
+      expect(scene.pool.processesOf(plain.name)).toMatchObject({ live: 2, memoryBytes: 1100 * megabyte });
+      scene.memory.set("a", 1001);
+      await look();
+      expect(await running).toMatchObject({
+        type: "turn_failed",
+        code: "process_died",
+        message: "The CLI was ended: with its tools it took more than 1000 MB of memory.",
+      });
+      scene.pool.release("a");
+      scene.memory.delete("a");
+      expect(await scene.pool.acquire(plain, "a")).toBe(scene.started[2]);
+      await look();
+      expect(sessionsOf(scene.alive())).toEqual(["a", "b"]);
+    });
+
+    test("is ended also where it is idle, or a spare, which is replaced", async () => {
+      const agent = readAgent({ spares: 1 });
+      const scene = watched([agent]);
+      await scene.pool.acquire(agent, "idle");
+      scene.pool.release("idle");
+      scene.pool.fill();
+      await look();
+      const spare = scene.started[1]!.session;
+      scene.memory.set("idle", 5000).set(spare, 5000);
+      await look();
+      expect(scene.alive()).toEqual([]);
+      await vi.advanceTimersByTimeAsync(1000);
+      expect(scene.pool.processesOf(agent.name)).toMatchObject({ live: 1, spare: 1 });
+    });
+  });
+
+  test("[P6] a spare that dies is replaced, ever later where they die one after the other", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const scene = openPool(4, [readAgent({ spares: 1 })]);
+    scene.pool.fill();
+    for (const waitMs of [1000, 2000, 4000, 8000]) {
+      await vi.advanceTimersByTimeAsync(0);
+      const count = scene.started.length;
+      scene.started.at(-1)!.die();
+      await vi.advanceTimersByTimeAsync(waitMs - 1);
+      expect(scene.started).toHaveLength(count);
+      await vi.advanceTimersByTimeAsync(1);
+      expect(scene.started).toHaveLength(count + 1);
+    }
+    // One that was good for long does not count.
+    scene.time += 10 * 60_000;
+    scene.started.at(-1)!.die();
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(scene.alive()).toHaveLength(1);
+  });
+
   test("[P6] a new session takes a spare's id, and a session that exists never takes a spare", async () => {
     const agent = readAgent({ spares: 1 });
     const scene = openPool(4, [agent]);
@@ -291,11 +414,11 @@ describe("the pool", () => {
         await scene.pool.acquire(one, session);
         scene.pool.release(session);
       }
-      expect(scene.pool.processesOf("made")).toEqual({ live: 2, busy: 0, idle: 1, spare: 1 });
+      expect(scene.pool.processesOf("made")).toMatchObject({ live: 2, busy: 0, idle: 1, spare: 1 });
       put(scene);
       await until("them to be gone", () => scene.pool.size === 1);
       expect(sessionsOf(scene.alive())).toEqual(["b"]);
-      expect(scene.pool.processesOf("made")).toEqual({ live: 0, busy: 0, idle: 0, spare: 0 });
+      expect(scene.pool.processesOf("made")).toMatchObject({ live: 0, busy: 0, idle: 0, spare: 0 });
     });
 
     test("a process that has a turn finishes it and then ends; the next turn has one of its own", async () => {

@@ -5,7 +5,7 @@ import { hasEnded, mayBecome, stateChange } from "../../../gateway/turns/machine
 import { turnStates } from "../../../gateway/protocol/codes.ts";
 import { cases } from "../../support/property.ts";
 
-const entry = (turn: string, session = turn, agent = "x"): Waiting => ({ turn, session, agent, caller: "me" });
+const entry = (turn: string, session = turn, agent = "x", caller = "me"): Waiting => ({ turn, session, agent, caller });
 const always = () => true;
 const queueWith = (caps: Partial<Caps> = {}) =>
   createQueue({
@@ -17,14 +17,65 @@ const queueWith = (caps: Partial<Caps> = {}) =>
   });
 
 const act = fc.oneof(
-  fc.record({ do: fc.constant("add" as const), session: fc.nat(4), isFirst: fc.boolean() }),
+  fc.record({ do: fc.constant("add" as const), session: fc.nat(7), isFirst: fc.boolean() }),
   fc.record({ do: fc.constant("start" as const) }),
   fc.record({ do: fc.constant("finish" as const), which: fc.nat(9) }),
   fc.record({ do: fc.constant("remove" as const), which: fc.nat(9) }),
 );
 
+/** The rule of the order, step by step: what was served last, or came last, is due last; first the agent, then its caller, then by coming. */
+function createRule() {
+  let clock = 0;
+  const came = new Map<Waiting, number>();
+  let served = new Map<string, number>();
+  const flow = ({ agent, caller }: Waiting) => `${agent} ${caller}`;
+
+  function next(waiting: readonly Waiting[]): Waiting | undefined {
+    const due = (group: readonly Waiting[], name: string) =>
+      Math.max(served.get(name) ?? 0, Math.min(...group.map((one) => came.get(one)!)));
+    const first = (entries: readonly Waiting[], nameOf: (one: Waiting) => string) => {
+      let best: { name: string; due: number } | undefined;
+      for (const name of new Set(entries.map(nameOf))) {
+        const at = due(
+          entries.filter((one) => nameOf(one) === name),
+          name,
+        );
+        if (!best || at < best.due) best = { name, due: at };
+      }
+      return entries.filter((one) => nameOf(one) === best!.name);
+    };
+    if (waiting.length === 0) return undefined;
+    return first(
+      first(waiting, ({ agent }) => agent),
+      flow,
+    )[0];
+  }
+
+  function serve(one: Waiting): void {
+    served.set(one.agent, ++clock);
+    served.set(flow(one), clock);
+  }
+
+  return {
+    came: (one: Waiting) => void came.set(one, ++clock),
+    serve,
+    /** The order, if nothing comes meanwhile. */
+    order(waiting: readonly Waiting[]): Waiting[] {
+      const [before, at] = [new Map(served), clock];
+      const order: Waiting[] = [];
+      for (let one = next(waiting); one; one = next(waiting.filter((other) => !order.includes(other)))) {
+        order.push(one);
+        serve(one);
+      }
+      served = before;
+      clock = at;
+      return order;
+    },
+  };
+}
+
 describe("the queue", () => {
-  test("[T1, T6] for any course of events: one turn a session, no cap exceeded, in order, positions honest", () => {
+  test("[T1, T6] for any course of events: one turn a session, no cap exceeded, in fair order, positions honest", () => {
     fc.assert(
       fc.property(
         fc.array(act, { maxLength: 60 }),
@@ -32,28 +83,34 @@ describe("the queue", () => {
         fc.integer({ min: 1, max: 3 }),
         (acts, all, ofX) => {
           const queue = queueWith({ running: all, runningOfAgent: (agent) => (agent === "x" ? ofX : Infinity) });
+          const rule = createRule();
           let waiting: Waiting[] = [];
           let running: Waiting[] = [];
           let made = 0;
-          const hasRoom = (agent: string) =>
-            running.length < all && (agent !== "x" || running.filter((other) => other.agent === "x").length < ofX);
+          const isAgentFull = (agent: string) =>
+            agent === "x" && running.filter((other) => other.agent === "x").length >= ofX;
           for (const one of acts) {
+            const order = rule.order(waiting);
             if (one.do === "add") {
-              // Sessions 0 and 1 are of the agent with a cap of its own.
-              const added = entry(`t${made++}`, `s${one.session}`, one.session < 2 ? "x" : "y");
+              // Half of the sessions are of the agent with a cap of its own; each agent has two callers.
+              const agent = one.session % 2 === 0 ? "x" : "y";
+              const added = entry(`t${made++}`, `s${one.session}`, agent, one.session < 4 ? "ann" : "bob");
               queue.add(added, one.isFirst ? "first_of_session" : "last");
+              rule.came(added);
               const at = one.isFirst ? waiting.findIndex(({ session }) => session === added.session) : -1;
               waiting.splice(at < 0 ? waiting.length : at, 0, added);
             } else if (one.do === "start") {
               const next = queue.start(always);
-              const expected = waiting.find(
+              const expected = order.find(
                 ({ session, agent }, index) =>
-                  hasRoom(agent) &&
+                  running.length < all &&
+                  !isAgentFull(agent) &&
                   !running.some((other) => other.session === session) &&
-                  waiting.findIndex((other) => other.session === session) === index,
+                  order.findIndex((other) => other.session === session) === index,
               );
               if (next !== expected) throw new Error(`${next?.turn} started where ${expected?.turn} is next`);
               waiting = waiting.filter((other) => other !== next);
+              if (next) rule.serve(next);
               if (next) running.push(next);
             } else if (one.do === "finish") {
               const ended = running[one.which];
@@ -69,20 +126,94 @@ describe("the queue", () => {
             expect(queue.runningCount).toBe(running.length);
             for (const other of running) expect(queue.running(other.session)).toEqual(other);
             expect(new Set(running.map(({ session }) => session)).size).toBe(running.length);
-            const positions = queue.positions();
-            expect([...positions.keys()]).toEqual(waiting.map(({ turn }) => turn));
-            // Among the turns of one session positions rise in their order, and nobody is told more than how many wait.
-            for (const session of new Set(waiting.map((other) => other.session))) {
-              const own = waiting.filter((other) => other.session === session).map(({ turn }) => positions.get(turn)!);
-              expect(own).toEqual([...new Set(own)].toSorted((a, b) => a - b));
-              expect(own[0]).toBeGreaterThanOrEqual(1);
-              expect(own.at(-1)).toBeLessThanOrEqual(waiting.length);
-            }
+            const nowDue = rule.order(waiting);
+            const place = (among: readonly Waiting[], own: Waiting) => among.indexOf(own) + 1;
+            const expected = nowDue.map((own) => {
+              const ofAgent = nowDue.filter(({ agent }) => agent === own.agent);
+              const ofSession = nowDue.filter(({ session }) => session === own.session);
+              if (running.length >= all) return [own.turn, place(nowDue, own)];
+              return [own.turn, place(isAgentFull(own.agent) ? ofAgent : ofSession, own)];
+            });
+            expect([...queue.positions()]).toEqual(expected);
           }
         },
       ),
       cases(),
     );
+  });
+
+  test("[T6] what the positions say comes true: with one place, and nothing new, turns start in their order", () => {
+    const turn = fc.record({ agent: fc.constantFrom("x", "y", "z"), caller: fc.constantFrom("ann", "bob", "cy") });
+    fc.assert(
+      fc.property(
+        fc.array(turn, { maxLength: 15 }),
+        fc.array(turn, { minLength: 1, maxLength: 15 }),
+        (before, after) => {
+          const queue = queueWith({ running: 1 });
+          let made = 0;
+          const add = ({ agent, caller }: { agent: string; caller: string }) => {
+            queue.add(entry(`t${made}`, `s${made++}`, agent, caller), "last");
+          };
+          for (const one of before) add(one);
+          let current = queue.start(always);
+          for (const one of after) {
+            add(one);
+            if (current) queue.finish(current.turn);
+            current = queue.start(always);
+          }
+          const told = [...queue.positions()].toSorted(([, a], [, b]) => a - b);
+          expect(told.map(([, position]) => position)).toEqual(told.map((_, index) => index + 1));
+          for (const [due] of told) {
+            queue.finish(current!.turn);
+            current = queue.start(always);
+            expect(current?.turn).toBe(due);
+          }
+        },
+      ),
+      cases(),
+    );
+  });
+
+  test("[T6] who sends many turns holds nobody up: neither another caller, nor another agent", () => {
+    const queue = queueWith({ running: 1 });
+    for (let turn = 0; turn < 20; turn++) queue.add(entry(`flood-${turn}`, `f${turn}`, "x", "flood"), "last");
+    expect(queue.start(always)?.turn).toBe("flood-0");
+    queue.add(entry("ann-1", "a1", "x", "ann"), "last");
+    queue.add(entry("ann-2", "a2", "x", "ann"), "last");
+    queue.add(entry("other", "o", "y", "flood"), "last");
+    expect(["ann-1", "ann-2", "other"].map((turn) => queue.positions().get(turn))).toEqual([3, 5, 2]);
+    const started: string[] = [];
+    for (let current = "flood-0"; started.length < 6;) {
+      queue.finish(current);
+      current = queue.start(always)!.turn;
+      started.push(current);
+    }
+    expect(started).toEqual(["flood-1", "other", "ann-1", "flood-2", "ann-2", "flood-3"]);
+  });
+
+  test("[T6] an endless row of new callers does not keep one that was served before from its next turn", () => {
+    const queue = queueWith({ running: 1 });
+    queue.add(entry("ann-1", "a1", "x", "ann"), "last");
+    let current = queue.start(always)!.turn;
+    queue.add(entry("new-0", "n0", "x", "new-0"), "last");
+    queue.add(entry("ann-2", "a2", "x", "ann"), "last");
+    const started: string[] = [];
+    for (let round = 1; round < 5; round++) {
+      queue.add(entry(`new-${round}`, `n${round}`, "x", `new-${round}`), "last");
+      queue.finish(current);
+      current = queue.start(always)!.turn;
+      started.push(current);
+    }
+    expect(started).toEqual(["new-0", "ann-2", "new-1", "new-2"]);
+  });
+
+  test("[T6] with room overall, a turn whose agent has none is told its place among that one's", () => {
+    const queue = queueWith({ running: 9, runningOfAgent: (agent) => (agent === "x" ? 1 : Infinity) });
+    for (const turn of ["a", "b", "c"]) queue.add(entry(turn), "last");
+    queue.add(entry("d", "d", "y"), "last");
+    expect([queue.start(always)?.turn, queue.start(always)?.turn, queue.start(always)]).toEqual(["a", "d", undefined]);
+    queue.add(entry("e", "d", "y"), "last");
+    expect(Object.fromEntries(queue.positions())).toEqual({ b: 1, c: 2, e: 1 });
   });
 
   test("[T2] what is not stored yet does not start, and nothing of its session overtakes it", () => {

@@ -1,7 +1,9 @@
 import { randomUUID } from "node:crypto";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { routeScopes } from "../../../../gateway/http/auth/route-scopes.ts";
 import { question } from "../../../support/approval-drafts.ts";
+import { copyRepository } from "../../../support/git-scene.ts";
 import { readAgent } from "../../../support/real-cli.ts";
 import { until } from "../../../support/wait.ts";
 import { mainKey, openWholeApp, type AppRequest, type WholeApp } from "../../../support/whole-app.ts";
@@ -178,7 +180,9 @@ describe("[A4] [CVE-2026-31950] [CVE-2026-45349] what is somebody else's", () =>
 describe("[A4] an agent that a key is not for", () => {
   test.each(ofAgents)("%s is as unknown as one that does not exist", async (route) => {
     const [method, path] = route.split(" ") as [string, string];
-    await app.json("/api/agents", { key: mainKey, json: { name: "made" } });
+    const workspace = join(app.folder, "repository");
+    copyRepository(workspace);
+    await app.json("/api/agents", { key: mainKey, json: { name: "made", workspace, worktree: true } });
     const limited = await app.addKey("limited", { agents: ["other"] });
     const json = bodies[route];
     const send = async (name: string, key: string) => {
