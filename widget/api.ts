@@ -96,7 +96,7 @@ export function createApi(options: ApiOptions): Api {
     request,
     async identify() {
       // Without a token it may be a visitor who is refused at first.
-      if ((await tokens.current()) === null && agent !== "") await request("GET", "/api/sessions?limit=1");
+      if ((await tokens.current()) === null && agent !== "") await request("GET", "/api/turns?limit=1");
     },
     storageKey: (name) => `sluice ${gateway} ${agent} ${tokens.user} ${name}`,
     get renewsAt() {

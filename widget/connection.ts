@@ -97,8 +97,7 @@ export function openConnection(options: ConnectionOptions): Line {
       isLive = hasBeenLive = true;
       onState("live");
     }
-    // The model's events have no time: that of their arrival is the best there is.
-    if (!isPing) onEvent(event.at === undefined ? { ...event, at: new Date(heardAt).toISOString() } : event);
+    if (!isPing) onEvent(event);
   }
 
   function watch(own: number): void {

@@ -143,7 +143,8 @@ export function openEventStream(options: EventStreamOptions): EventStream {
         setState(next);
         tell({ kind: "state", state: next, seq: position });
       },
-      onEvent(event: WireEvent) {
+      onEvent(given: WireEvent) {
+        const event = timed(given);
         tell({ kind: "event", after: position, event });
         take(event);
       },
@@ -152,7 +153,12 @@ export function openEventStream(options: EventStreamOptions): EventStream {
 
   function take(event: WireEvent): void {
     position = Math.max(position, event.seq ?? 0);
-    options.onEvent(event);
+    options.onEvent(timed(event));
+  }
+
+  /** The model's events have no time: that of their arrival is the best there is. */
+  function timed(event: WireEvent): WireEvent {
+    return event.at === undefined ? { ...event, at: new Date(browser.now()).toISOString() } : event;
   }
 
   function setState(next: Connection): void {

@@ -99,7 +99,7 @@ export function openLiveSession(options: LiveSessionOptions): LiveSession {
     if (after === before) return;
     batch(() => {
       transcript.value = after;
-      onEvents(events.filter(({ seq }) => seq === undefined || seq > before.lastSeq));
+      onEvents(newAfter(before.lastSeq, events));
     });
     if (after.isDeleted) end();
     else if (after.hasGap) reload();
@@ -186,6 +186,16 @@ export function openLiveSession(options: LiveSessionOptions): LiveSession {
       stream?.close();
     },
   };
+}
+
+/** Without repetitions, and without what comes too late to be news. */
+function newAfter(seq: number, events: readonly WireEvent[]): WireEvent[] {
+  let last = seq;
+  return events.filter((event) => {
+    const isNew = event.seq === undefined || event.seq > last;
+    last = Math.max(last, event.seq ?? 0);
+    return isNew;
+  });
 }
 
 function emptyPage(session: string, agent: string): Page {

@@ -1,7 +1,8 @@
 // A browser without a window: its clock, locks, channels, storage and EventSources, for as many tabs as a test likes. The network is real
 // as far as there is one: requests go to the gateway's own app, in this process.
-import { createParser } from "eventsource-parser";
 import type { Browser, EventSourceLike, Stored, Timer } from "../../widget/browser.ts";
+import { FakeEventSource } from "./fake-event-source.ts";
+import { requestLock, type HeldLock, type LockWish } from "./fake-locks.ts";
 
 export interface SeenRequest {
   readonly method: string;
@@ -64,18 +65,6 @@ interface FakeTimer {
   readonly tab: Tab;
   readonly at: number;
   readonly act: () => void;
-}
-
-interface HeldLock {
-  readonly tab: Tab;
-  lose(error: DOMException): void;
-  release(): void;
-}
-
-interface LockWish {
-  readonly tab: Tab;
-  readonly name: string;
-  grant(): void;
 }
 
 interface FakeChannel {
@@ -271,130 +260,4 @@ function openChannel(profile: Profile, channel: FakeChannel) {
     },
     close: () => void profile.channels.delete(channel),
   };
-}
-
-/** https://www.w3.org/TR/web-locks/, exclusive locks alone. */
-function requestLock(
-  profile: Profile,
-  tab: Tab,
-  name: string,
-  { signal, steal = false }: LockOptions,
-  callback: () => unknown,
-): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const grant = () => {
-      let isReleased = false;
-      const free = () => {
-        if (isReleased) return;
-        isReleased = true;
-        if (profile.held.get(name) === held) profile.held.delete(name);
-        grantNext(profile, name);
-      };
-      const held: HeldLock = {
-        tab,
-        release: free,
-        lose(error) {
-          isReleased = true;
-          reject(error);
-        },
-      };
-      profile.held.set(name, held);
-      queueMicrotask(() => void Promise.resolve(callback()).then(resolve, reject).finally(free));
-    };
-    if (steal) {
-      profile.held.get(name)?.lose(new DOMException("stolen", "AbortError"));
-      return grant();
-    }
-    const wish: LockWish = { tab, name, grant };
-    profile.wishes.push(wish);
-    signal?.addEventListener("abort", () => {
-      const at = profile.wishes.indexOf(wish);
-      if (at === -1) return;
-      profile.wishes.splice(at, 1);
-      reject(signal.reason as Error);
-    });
-    return grantNext(profile, name);
-  });
-}
-
-function grantNext(profile: Profile, name: string): void {
-  if (profile.held.has(name)) return;
-  const at = profile.wishes.findIndex((wish) => wish.name === name);
-  if (at !== -1) profile.wishes.splice(at, 1)[0]!.grant();
-}
-
-const nativeRetryMs = 3000;
-
-/** https://html.spec.whatwg.org/multipage/server-sent-events.html: gives up on every status but 200, reconnects after a break. */
-export class FakeEventSource extends EventTarget {
-  readonly url: string;
-  readonly tab: Tab;
-  readyState = 0;
-  /** It sends nothing on, as if the line were dead. */
-  isMute = false;
-  readonly #profile: Profile;
-  #lastId = "";
-  #reader: ReadableStreamDefaultReader<string> | undefined;
-
-  constructor(profile: Profile, tab: Tab, url: string) {
-    super();
-    this.#profile = profile;
-    this.tab = tab;
-    this.url = url;
-    profile.streams.add(this);
-    void this.#connect();
-  }
-
-  close(): void {
-    this.readyState = 2;
-    this.#profile.streams.delete(this);
-    void this.#reader?.cancel().catch(() => {});
-  }
-
-  /** The connection breaks. */
-  cut(): void {
-    void this.#reader?.cancel().catch(() => {});
-    this.#broken();
-  }
-
-  async #connect(): Promise<void> {
-    const headers = { accept: "text/event-stream", ...(this.#lastId === "" ? {} : { "last-event-id": this.#lastId }) };
-    let reply: Response;
-    try {
-      reply = await this.tab.fetch(this.url, { headers });
-    } catch {
-      return this.#broken();
-    }
-    if (this.readyState === 2) return void reply.body?.cancel();
-    if (reply.status !== 200 || !reply.headers.get("content-type")?.startsWith("text/event-stream")) {
-      this.close();
-      this.dispatchEvent(new Event("error"));
-      return;
-    }
-    this.readyState = 1;
-    const reader = reply.body!.pipeThrough(new TextDecoderStream()).getReader();
-    this.#reader = reader;
-    const parser = createParser({
-      onEvent: ({ id, event, data }) => {
-        if (this.readyState === 2 || this.#reader !== reader) return;
-        if (id !== undefined) this.#lastId = id;
-        if (!this.isMute) this.dispatchEvent(new MessageEvent(event ?? "message", { data }));
-      },
-    });
-    try {
-      for (let part = await reader.read(); !part.done; part = await reader.read()) parser.feed(part.value);
-    } catch {
-      // It broke: below.
-    }
-    if (this.#reader === reader) this.#broken();
-  }
-
-  #broken(): void {
-    if (this.readyState === 2) return;
-    this.readyState = 0;
-    this.#reader = undefined;
-    this.dispatchEvent(new Event("error"));
-    if (this.#profile.streams.has(this))
-      this.tab.setTimeout(() => this.#profile.streams.has(this) && void this.#connect(), nativeRetryMs);
-  }
 }

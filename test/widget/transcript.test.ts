@@ -71,7 +71,7 @@ describe.each(logs)("%s", (_, log) => {
       ),
       runs,
     );
-  });
+  }, 120_000);
 });
 
 const begin = (log: readonly LogEvent[] = richLog()) => fromPage(pageAt(log, 0));

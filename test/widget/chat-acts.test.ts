@@ -1,0 +1,324 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { ApiProblem } from "../../widget/problem.ts";
+import type { Page, ToolBlock } from "../../widget/transcript.ts";
+import { messageEvents, storeTurn } from "../support/transcript-drafts.ts";
+import { until } from "../support/wait.ts";
+import { mainKey } from "../support/whole-app.ts";
+import { isIdle, isLive, openChats, png, shows, turnsOf, type Chats, type Opened } from "./chats.ts";
+import { openScene, type Scene } from "./scene.ts";
+
+let scene: Scene;
+let chats: Chats;
+beforeEach(async () => {
+  scene = await openScene();
+  chats = openChats(scene);
+});
+afterEach(async () => {
+  chats.close();
+  await scene.close();
+});
+
+describe("what a person does with turns", () => {
+  test("[T4] stop ends it on the gateway, and keeps what was said", async () => {
+    const opened = chats.open();
+    await opened.chat.send("long");
+    const driver = await scene.running(opened.chat.session.peek()!);
+    driver.say(...messageEvents("m1", "so far"));
+    await shows(opened, ["long", "so far"]);
+    await opened.chat.stop();
+    await until("the end", () => turnsOf(opened)[0]!.state === "cancelled");
+    expect(turnsOf(opened)[0]!.by).toEqual({ key: "main", user: "ann" });
+    expect(opened.texts()).toEqual(["long", "so far"]);
+    await opened.chat.stop();
+    expect(opened.chat.problem.peek()).toBeNull();
+  });
+
+  test("stop of a queued one takes that out of the line alone", async () => {
+    const opened = chats.open();
+    await Promise.all([opened.chat.send("one"), opened.chat.send("two")]);
+    await shows(opened, ["one", "two"]);
+    await opened.chat.stop(turnsOf(opened)[1]!.id);
+    await until("it to be cancelled", () => turnsOf(opened)[1]!.state === "cancelled");
+    expect(turnsOf(opened)[0]!.state).toBe("running");
+  });
+
+  test("retry sends the prompt again, with its context and images", async () => {
+    const opened = chats.open();
+    await isIdle(opened);
+    await opened.chat.addImages([png()]);
+    opened.chat.draft.value = "see";
+    opened.chat.context.value = { page: 1 };
+    await opened.chat.send();
+    await shows(opened, ["see[image][context]"]);
+    (await scene.running(opened.chat.session.peek()!)).finish();
+    await opened.chat.retry(turnsOf(opened)[0]!.id);
+    await shows(opened, ["see[image][context]", "see[image][context]"]);
+    expect(chats.posts(/attachments$/)).toHaveLength(1);
+  });
+
+  test("edit goes on in a branch behind the turn before, with the new words; the old session stays as it was", async () => {
+    const opened = chats.open();
+    await chats.say(opened, "one", "first");
+    await opened.chat.send("two");
+    const session = opened.chat.session.peek()!;
+    await shows(opened, ["one", "first", "two"]);
+    const [, two] = turnsOf(opened);
+    await opened.chat.edit(two!.id, "another two");
+    expect(opened.chat.session.peek()).not.toBe(session);
+    await shows(opened, ["one", "first", "another two"]);
+    await opened.chat.openSession(session);
+    await shows(opened, ["one", "first", "two"]);
+    // What it was to answer is not wanted any more.
+    expect(turnsOf(opened)[1]!.state).toBe("cancelled");
+  });
+
+  test("edit of the first one begins anew", async () => {
+    const opened = chats.open();
+    await chats.say(opened, "one", "first");
+    const session = opened.chat.session.peek()!;
+    await opened.chat.edit(turnsOf(opened)[0]!.id, "another");
+    await shows(opened, ["another"]);
+    expect(opened.chat.session.peek()).not.toBe(session);
+    expect(chats.posts(/fork$/)).toEqual([]);
+  });
+
+  test("an edit that cannot be is said, and nothing is lost", async () => {
+    const opened = chats.open();
+    await Promise.all([opened.chat.send("one"), opened.chat.send("two")]);
+    await shows(opened, ["one", "two"]);
+    await opened.chat.edit(turnsOf(opened)[1]!.id, "another");
+    expect(opened.chat.problem.peek()).toMatchObject({ code: "conflict" });
+    expect(opened.texts()).toEqual(["one", "two"]);
+  });
+
+  test("a rating is shown at once, kept with the turn, there after a reload, and taken back where it failed", async () => {
+    const opened = chats.open();
+    const turn = await chats.say(opened, "one", "first");
+    const rated = opened.chat.rate(turn, "up");
+    expect(turnsOf(opened)[0]!.rating).toBe("up");
+    await rated;
+    expect(await scene.app.json(`/api/turns/${turn}`, { key: mainKey })).toMatchObject({ rating: "up" });
+    const again = chats.open();
+    await until("the rating", () => turnsOf(again)[0]?.rating === "up");
+    scene.intercept = () => new Response("", { status: 502 });
+    await again.chat.rate(turn, "down");
+    expect(turnsOf(again)[0]!.rating).toBe("up");
+    expect(again.chat.problem.peek()).toMatchObject({ code: "unreachable" });
+  });
+});
+
+describe("approvals", () => {
+  test("are there as they are asked and after a reload, and the answer goes to the tool", async () => {
+    const opened = chats.open();
+    const { approval, decided } = await chats.askForTool(opened);
+    expect(approval).toMatchObject({ tool: "Bash", input: { command: "touch x" }, decision: null });
+    expect(turnsOf(opened)[0]!.state).toBe("waiting");
+    const again = chats.open();
+    await until("the question", () => again.chat.transcript.peek()?.approvals.get(approval.id));
+    const call = again.chat.transcript.peek()!.messages[1]!.blocks[0] as ToolBlock;
+    expect(call.approval).toBe(approval.id);
+    await again.chat.approve(approval.id, { decision: "allow", scope: "session" });
+    expect(await decided).toMatchObject({ behavior: "allow" });
+    for (const one of [opened, again])
+      await until("the decision", () => one.chat.transcript.peek()!.approvals.get(approval.id)!.decision === "allow");
+    expect(opened.chat.transcript.peek()!.approvals.get(approval.id)).toMatchObject({
+      scope: "session",
+      by: { key: "main", user: "ann" },
+    });
+  });
+
+  test("a reason goes with a deny", async () => {
+    const opened = chats.open();
+    const { approval, decided } = await chats.askForTool(opened);
+    await opened.chat.approve(approval.id, { decision: "deny", message: "not that file" });
+    expect(await decided).toMatchObject({ behavior: "deny", message: "not that file" });
+  });
+
+  test("the second answer is told that somebody else was first", async () => {
+    const opened = chats.open();
+    const { approval } = await chats.askForTool(opened);
+    await opened.chat.approve(approval.id, { decision: "allow" });
+    const second = opened.chat.approve(approval.id, { decision: "deny" });
+    await expect(second).rejects.toBeInstanceOf(ApiProblem);
+    await expect(second).rejects.toMatchObject({ code: "conflict" });
+    expect(opened.chat.problem.peek()).toMatchObject({ code: "conflict" });
+  });
+});
+
+describe("images", () => {
+  test("are uploaded as they are added, sent by their hash, and shown without being fetched again", async () => {
+    const opened = chats.open();
+    await isIdle(opened);
+    const adding = opened.chat.addImages([png("one.png"), png("two.png")]);
+    expect(opened.chat.images.peek()).toMatchObject([
+      { name: "one.png", state: "uploading", attachment: null },
+      { name: "two.png", state: "uploading" },
+    ]);
+    await adding;
+    const [first, second] = opened.chat.images.peek();
+    expect(first).toMatchObject({ state: "ready", attachment: expect.stringMatching(/^[0-9a-f]{64}$/) as string });
+    opened.chat.removeImage(second!.id);
+    await opened.chat.send();
+    expect(opened.chat.images.peek()).toEqual([]);
+    await shows(opened, ["[image]"]);
+    expect(opened.chat.transcript.peek()!.messages[0]!.blocks).toMatchObject([
+      { attachment: first!.attachment, mediaType: "image/png" },
+    ]);
+    expect(await opened.chat.attachmentUrl(first!.attachment!)).toBe(first!.preview);
+  });
+
+  test("a prompt waits for those that are still on their way", async () => {
+    const opened = chats.open();
+    await isIdle(opened);
+    void opened.chat.addImages([png()]);
+    opened.chat.draft.value = "look";
+    const sent = opened.chat.send();
+    expect(opened.chat.pending.peek()).toMatchObject([{ text: "look", images: [{ state: "uploading" }] }]);
+    await sent;
+    await shows(opened, ["look[image]"]);
+  });
+
+  test("one that fails is said, and tried again with the prompt", async () => {
+    const opened = chats.open();
+    await isIdle(opened);
+    scene.intercept = () => new Response("", { status: 502 });
+    await opened.chat.addImages([png()]);
+    expect(opened.chat.images.peek()).toMatchObject([{ state: "failed" }]);
+    expect(opened.chat.problem.peek()).toMatchObject({ code: "unreachable" });
+    scene.intercept = () => undefined;
+    await opened.chat.send();
+    await shows(opened, ["[image]"]);
+  });
+
+  test("what no model can read is refused here, and what only pretends to be an image there", async () => {
+    const opened = chats.open();
+    await isIdle(opened);
+    await opened.chat.addImages([new File(["x"], "notes.txt", { type: "text/plain" })]);
+    expect(opened.chat.problem.peek()).toMatchObject({ code: "unsupported_media_type", detail: "notes.txt" });
+    expect(opened.chat.images.peek()).toEqual([]);
+    await opened.chat.addImages([new File(["not a png"], "fake.png", { type: "image/png" })]);
+    expect(opened.chat.images.peek()).toMatchObject([{ state: "failed" }]);
+  });
+
+  test("attachments of the transcript are fetched once, as address and as text", async () => {
+    const opened = chats.open();
+    await isIdle(opened);
+    const file = png();
+    const { attachment } = (await (await opened.api.request("POST", "/api/attachments", { body: file })).json()) as {
+      attachment: string;
+    };
+    const [one, two] = await Promise.all([
+      opened.chat.attachmentUrl(attachment),
+      opened.chat.attachmentUrl(attachment),
+    ]);
+    expect(one).toBe(two);
+    expect(await scene.urls.get(one)!.bytes()).toEqual(await file.bytes());
+    expect(await opened.chat.attachmentText(attachment)).toContain("PNG");
+    await expect(opened.chat.attachmentUrl("0".repeat(64))).rejects.toMatchObject({ code: "not_found" });
+    await expect(opened.chat.attachmentUrl("0".repeat(64))).rejects.toMatchObject({ code: "not_found" });
+  });
+});
+
+describe("sessions", () => {
+  test("are listed, searched, renamed, opened again, and left for a new one", async () => {
+    const opened = chats.open();
+    await chats.say(opened, "about apples", "yes");
+    const apples = opened.chat.session.peek()!;
+    opened.chat.newSession();
+    expect([opened.chat.session.peek(), opened.chat.transcript.peek()]).toEqual([null, null]);
+    await scene.advance(1000);
+    await chats.say(opened, "about pears", "no");
+    const pears = opened.chat.session.peek()!;
+    const names = async (query: string) =>
+      (await opened.chat.listSessions(query)).sessions.map(({ session, title, state }) => [session, title, state]);
+    expect(await names("")).toEqual([
+      [pears, "about pears", "completed"],
+      [apples, "about apples", "completed"],
+    ]);
+    expect(await names("apples")).toEqual([[apples, "about apples", "completed"]]);
+    await opened.chat.openSession(apples);
+    await isLive(opened);
+    expect(opened.texts()).toEqual(["about apples", "yes"]);
+    await opened.chat.renameSession(apples, "fruit");
+    await until("the new title", () => opened.chat.transcript.peek()!.title === "fruit");
+    await expect(opened.chat.renameSession(apples, " ")).rejects.toMatchObject({ code: "invalid_request" });
+    const bobs = chats.open({ user: "bob" });
+    expect(await bobs.chat.listSessions("")).toEqual({ sessions: [], next: null });
+  });
+
+  test("a long list comes in pages", async () => {
+    const { mint } = scene;
+    const { token } = await mint();
+    for (let index = 0; index < 35; index++)
+      await scene.app.json("/api/sessions", { key: token, json: { agent: "default", title: `s${index}` } });
+    const { chat } = chats.open();
+    const first = await chat.listSessions("");
+    const second = await chat.listSessions("", first.next!);
+    expect([first.sessions.length, second.sessions.length, second.next]).toEqual([30, 5, null]);
+  });
+
+  test("one that is opened before it is known who asks is opened then", async () => {
+    const first = chats.open();
+    await chats.say(first, "one", "first");
+    const session = first.chat.session.peek()!;
+    first.chat.newSession();
+    const second = chats.open();
+    await second.chat.openSession(session);
+    expect(second.texts()).toEqual(["one", "first"]);
+    const third = chats.open();
+    third.chat.newSession();
+    await isIdle(third);
+    expect(third.chat.session.peek()).toBeNull();
+  });
+
+  test("[S4] one that is removed while it is shown is said to be gone, and what was said stays", async () => {
+    const opened = chats.open();
+    await chats.say(opened, "one", "first");
+    await isLive(opened);
+    await scene.app.request(`/api/sessions/${opened.chat.session.peek()}`, { key: mainKey, method: "DELETE" });
+    await until("it to be gone", () => opened.chat.connection.peek() === "gone");
+    expect(opened.texts()).toEqual(["one", "first"]);
+    expect(opened.chat.transcript.peek()!.isDeleted).toBe(true);
+  });
+});
+
+describe("a long conversation", () => {
+  const count = 130;
+  async function openLong(): Promise<Opened> {
+    const { token } = await scene.mint();
+    const { session } = await scene.app.json("/api/sessions", { key: token, json: { agent: "default" } });
+    for (let index = 0; index < count; index++)
+      await storeTurn(scene.app.store, session!, { prompt: `p${index}`, texts: [`a${index}`] });
+    return chats.open({ session: session! });
+  }
+  const all = Array.from({ length: count }, (_, index) => [`p${index}`, `a${index}`]).flat();
+
+  test("shows its newest page, and older ones as they are wanted", async () => {
+    const opened = await openLong();
+    await isLive(opened);
+    expect(opened.texts()).toEqual(all.slice(-100));
+    await Promise.all([opened.chat.loadOlder(), opened.chat.loadOlder()]);
+    expect(opened.texts()).toEqual(all.slice(-200));
+    await opened.chat.loadOlder();
+    expect(opened.texts()).toEqual(all);
+    await opened.chat.loadOlder();
+    expect(opened.texts()).toEqual(all);
+    expect(scene.requests.filter(({ path }) => path.includes("/transcript"))).toHaveLength(3);
+    expect([...opened.chat.transcript.peek()!.turns.values()].map(({ state }) => state)).toEqual(
+      Array(count).fill("completed"),
+    );
+  });
+
+  test("is exported whole, as Markdown and as JSON", async () => {
+    const opened = await openLong();
+    await isLive(opened);
+    const markdown = await (await opened.chat.exportTranscript("md")).text();
+    expect(markdown).toContain("p0");
+    expect(markdown).toContain(`a${count - 1}`);
+    const json = JSON.parse(await (await opened.chat.exportTranscript("json")).text()) as Page;
+    expect(json.messages.map(({ id }) => id)).toEqual([...new Set(json.messages.map(({ id }) => id))]);
+    expect(json.messages).toHaveLength(2 * count);
+    expect(json.turns).toHaveLength(count);
+    expect(json.next_cursor).toBeNull();
+  });
+});

@@ -1,0 +1,190 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createApi } from "../../widget/api.ts";
+import { createChat } from "../../widget/chat.ts";
+import { completed, delta } from "../support/log-drafts.ts";
+import { messageEvents } from "../support/transcript-drafts.ts";
+import { until } from "../support/wait.ts";
+import { isIdle, isLive, openChats, png, shows, turnsOf, type Chats } from "./chats.ts";
+import { settle } from "./fake-browser.ts";
+import { gateway, openScene, type Scene } from "./scene.ts";
+
+let scene: Scene;
+let chats: Chats;
+beforeEach(async () => {
+  scene = await openScene();
+  chats = openChats(scene);
+});
+afterEach(async () => {
+  chats.close();
+  await scene.close();
+});
+
+describe("what comes in odd ways", () => {
+  test("[L5] after a gap the page is fetched anew, and goes on", async () => {
+    const opened = chats.open();
+    await chats.say(opened, "one", "first");
+    await isLive(opened);
+    const pages = () => scene.requests.filter(({ path }) => path.includes("/transcript")).length;
+    const before = pages();
+    const [stream] = scene.streams;
+    stream!.dispatchEvent(
+      new MessageEvent("gap", { data: '{"type":"gap","turn":null,"oldest":3,"transcript_url":"/x"}' }),
+    );
+    await scene.advance(300);
+    await until("another page", () => pages() === before + 1);
+    await isLive(opened);
+    await chats.say(opened, "two", "second");
+    expect(opened.texts()).toEqual(["one", "first", "two", "second"]);
+    expect(opened.chat.transcript.peek()!.hasGap).toBe(false);
+  });
+
+  test("a hole that nothing fills is mended from the transcript", async () => {
+    const opened = chats.open();
+    await opened.chat.send("one");
+    const driver = await scene.running(opened.chat.session.peek()!);
+    await isLive(opened);
+    driver.say(...messageEvents("m1", "whole text").slice(0, 2));
+    await shows(opened, ["one", ""]);
+    const [stream] = scene.streams;
+    stream!.isMute = true;
+    driver.say(delta("whole ", 0));
+    await settle();
+    stream!.isMute = false;
+    driver.say(delta("text", 6));
+    await until("the hole", () => opened.chat.transcript.peek()!.hasHole);
+    expect(opened.texts()).toEqual(["one", ""]);
+    await scene.advance(1500);
+    await shows(opened, ["one", "whole text"]);
+  });
+
+  test("a page that cannot be fetched is tried again, and what was written meanwhile is sent then", async () => {
+    const first = chats.open();
+    await chats.say(first, "one", "first");
+    first.close();
+    scene.isOnline = false;
+    const opened = chats.open();
+    await until("it to be offline", () => opened.chat.connection.peek() === "offline");
+    void opened.chat.send("two");
+    await scene.advance(5000);
+    expect(opened.chat.pending.peek()).toMatchObject([{ text: "two", problem: null }]);
+    scene.setOnline(true);
+    await shows(opened, ["one", "first", "two"]);
+  });
+
+  test("signed out is said, and `reconnect` asks for a new token", async () => {
+    let isSignedIn = false;
+    const tab = scene.openTab();
+    const refused = { token: "bad", expires_at: new Date(scene.time + 900_000).toISOString() };
+    const api = createApi({
+      gateway,
+      agent: "default",
+      browser: tab,
+      getToken: async () => (isSignedIn ? scene.mint() : refused),
+    });
+    const first = chats.open();
+    await chats.say(first, "one", "first");
+    const chat = createChat({ api, agent: "default", browser: tab, session: first.chat.session.peek()! });
+    await until("it to be said", () => chat.connection.peek() === "signed_out");
+    expect(chat.problem.peek()).toBeNull();
+    isSignedIn = true;
+    chat.reconnect();
+    await until("it to be live", () => chat.connection.peek() === "live");
+    chat.destroy();
+  });
+
+  test("the back/forward cache: left with nothing held, and gone on with when it comes back", async () => {
+    const opened = chats.open();
+    await opened.chat.send("one");
+    const driver = await scene.running(opened.chat.session.peek()!);
+    await isLive(opened);
+    opened.tab.leave();
+    await settle();
+    expect([scene.streams.size, scene.held.size, scene.channels.size]).toEqual([0, 0, 0]);
+    driver.say(...messageEvents("m1", "meanwhile"));
+    driver.finish(completed("meanwhile"));
+    opened.tab.comeBack();
+    await shows(opened, ["one", "meanwhile"]);
+  });
+
+  test("a hidden page keeps its stream while a turn runs, and not longer", async () => {
+    const opened = chats.open();
+    await opened.chat.send("one");
+    const driver = await scene.running(opened.chat.session.peek()!);
+    await isLive(opened);
+    opened.tab.hide();
+    driver.say(...messageEvents("m1", "unseen"));
+    await shows(opened, ["one", "unseen"]);
+    driver.finish(completed("unseen"));
+    await isIdle(opened);
+    await settle();
+    expect(scene.streams.size).toBe(0);
+    opened.tab.show();
+    await isLive(opened);
+  });
+});
+
+describe("what a page is told", () => {
+  test("sessions, turns, tools, approvals, answers and states, as they happen, and nothing of what was before", async () => {
+    const opened = chats.open();
+    const { approval, driver } = await chats.askForTool(opened);
+    await opened.chat.approve(approval.id, { decision: "allow" });
+    await until("the decision", () => turnsOf(opened)[0]!.state === "running");
+    driver.say({
+      type: "tool_result",
+      tool_use_id: "toolu_1",
+      content: "ok",
+      is_error: false,
+      parent_tool_use_id: null,
+    });
+    driver.say(...messageEvents("m2", "Done."));
+    driver.finish(completed("Done."));
+    await until("the end", () => turnsOf(opened)[0]!.state === "completed");
+    const session = opened.chat.session.peek()!;
+    const of = { session, turn: turnsOf(opened)[0]!.id };
+    const told = opened.events.filter(({ type }) => type !== "status" && type !== "session");
+    expect(told).toEqual([
+      { type: "turn", ...of, state: "queued" },
+      { type: "tool", ...of, id: "toolu_1", name: "Bash", state: "started" },
+      { type: "approval", ...of, approval: approval.id, tool: "Bash", decision: null },
+      { type: "turn", ...of, state: "waiting" },
+      { type: "approval", ...of, approval: approval.id, tool: "Bash", decision: "allow" },
+      { type: "turn", ...of, state: "running" },
+      { type: "tool", ...of, id: "toolu_1", name: "Bash", state: "done" },
+      { type: "turn", ...of, state: "completed" },
+      { type: "answer", ...of, text: "Done." },
+    ]);
+    expect(opened.events.filter(({ type }) => type === "session")).toEqual([
+      { type: "session", session: null },
+      { type: "session", session },
+    ]);
+    expect(opened.events.flatMap((event) => (event.type === "status" ? [event.connection] : []))).toEqual([
+      "idle",
+      "connecting",
+      "live",
+    ]);
+    const again = chats.open();
+    await isLive(again);
+    expect(again.events.filter(({ type }) => !["status", "session"].includes(type))).toEqual([]);
+  });
+});
+
+test("`destroy` leaves nothing: no timer, listener, lock, channel, stream or blob: address", async () => {
+  const opened = chats.open();
+  await isIdle(opened);
+  await opened.chat.addImages([png()]);
+  await opened.chat.send("one");
+  await isLive(opened);
+  await opened.chat.addImages([png()]);
+  expect(scene.urls.size).toBe(2);
+  opened.close();
+  await settle();
+  const { streams, held, channels, timers, urls } = scene;
+  expect([streams, held, channels, timers, urls].map(({ size }) => size)).toEqual([0, 0, 0, 0, 0]);
+  expect(scene.wishes).toEqual([]);
+  expect(opened.tab.listeners()).toBe(0);
+  const asked = scene.requests.length;
+  await scene.advance(600_000);
+  scene.setOnline(true);
+  await settle();
+  expect(scene.requests.length).toBe(asked);
+});
