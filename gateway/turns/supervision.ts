@@ -26,7 +26,7 @@ export interface Supervision {
   /** Throws where the caller must not give work to the agent: `forbidden`, too deep; `conflict`, it stands above the caller's own turn. */
   check(caller: Caller, agent: AgentConfig): Promise<void>;
   /** How many levels may come to stand below a turn of the agent that was given its work by this one: see `Waiting.levels`. */
-  levels(by: By, agent: AgentConfig): Promise<number>;
+  levels(by: By, agent: string): Promise<number>;
   /** Throws `too_many_requests` where the caller's turn has given work to so many already. Call it at once before the turn is queued. */
   checkCount(caller: Caller): void;
   /**
@@ -101,9 +101,9 @@ export function createSupervision(deps: SupervisionDeps): Supervision {
       );
   }
 
-  async function levels(by: By, agent: AgentConfig): Promise<number> {
+  async function levels(by: By, agent: string): Promise<number> {
     const above = await chainOf(by, store);
-    return levelsBelow(agents(), agent.name, { above, most: limits.supervise_depth - above.length });
+    return levelsBelow(agents(), agent, { above, most: limits.supervise_depth - above.length });
   }
 
   function checkCount({ as }: Caller): void {

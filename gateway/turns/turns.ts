@@ -190,7 +190,7 @@ export function createTurns(deps: TurnsDeps): Turns {
     const admissionDeps = { store, registry, queue, limits, rateLimits, freeMemory, now };
     const admission = await admit(caller, request, admissionDeps);
     await supervision.check(caller, admission.agent);
-    const levels = await supervision.levels(callerBy(caller), admission.agent);
+    const levels = await supervision.levels(callerBy(caller), admission.agent.name);
     checkPlace(admission, request, admissionDeps);
     supervision.checkCount(caller);
     const turn: NewTurn = {
@@ -376,8 +376,7 @@ export function createTurns(deps: TurnsDeps): Turns {
   async function recover(): Promise<void> {
     await rateLimits.load();
     for (const row of await recoverTurns(store, log)) {
-      const agent = registry.agents.find(({ name }) => name === row.agent);
-      const levels = agent ? await supervision.levels(row.by, agent) : 0;
+      const levels = await supervision.levels(row.by, row.agent);
       turns.set(row.turn, { turn: row, owner: row.owner, levels, agentName: row.agent });
       stored.add(row.turn);
       const { turn, session } = row;

@@ -1,5 +1,5 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { configFile } from "../../gateway/config.ts";
 import { errorStatus, failureRetryable, ownEventTypes } from "../../gateway/protocol/codes.ts";
+import { connectMcp } from "../support/mcp-client.ts";
 import { lacksCurl } from "../support/programs.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
 
@@ -98,9 +99,40 @@ describe("the README's lines", () => {
   });
 });
 
+describe("the README's MCP", () => {
+  test("the client's configuration and the line for Claude Code reach the agents of the sample that supervises", async () => {
+    const scene = await openScene();
+    const config = join(scene.folder, "supervise.json");
+    writeFileSync(config, block("supervise"));
+    const data = join(scene.folder, ".sluice");
+    const gateway = await start("npm start", { ...scene.environment, SLUICE_DATA: data, SLUICE_CONFIG: config });
+    try {
+      const key = readFileSync(join(data, "key"), "utf8").trim();
+      const sample = block("mcp-client").replace("${SLUICE_KEY}", key).replace(":8787", `:${gateway.port}`);
+      const { mcpServers } = JSON.parse(sample) as {
+        mcpServers: { sluice: { url: string; headers: { Authorization: string } } };
+      };
+      const { url, headers } = mcpServers.sluice;
+      const client = await connectMcp(url, { key: headers.Authorization.replace("Bearer ", "") });
+      const { agents } = await client.data<{ agents: { name: string }[] }>("list_agents");
+      expect(agents.map(({ name }) => name)).toEqual(["lead", "coder-1", "coder-2"]);
+      await client.close();
+
+      const line = /`(claude mcp add [^`]+)`/.exec(readme)![1]!.replace(":8787", `:${gateway.port}`);
+      const env = { ...scene.environment, PATH: `${join(root, "node_modules/.bin")}:${process.env["PATH"]}` };
+      const run = (command: string) => promisify(execFile)("bash", ["-c", command], { cwd: scene.folder, env });
+      await run(line);
+      expect((await run("claude mcp list")).stdout).toMatch(/^sluice: .*Connected/m);
+    } finally {
+      await end(gateway);
+      await scene.close();
+    }
+  });
+});
+
 describe("the README's lists", () => {
   test("the sample configuration is a valid one", () => {
-    const sample = /```json\n([^]*?)```/.exec(readme)![1]!;
+    const sample = /```json\n([^]*?)```/.exec(readme.slice(readme.indexOf("## Operate")))![1]!;
     expect(configFile.parse(JSON.parse(sample)).agents?.map(({ name }) => name)).toEqual(["default", "reviewer"]);
   });
 

@@ -95,6 +95,14 @@ describe("a fault names the field", () => {
     [{ agents: [{ name: "a", worktree: true }] }, /agents\.0\.worktree: needs a workspace/],
     [{ agents: [{ name: "a" }, { name: "b", supervises: ["a", "c"] }] }, /agents\.1\.supervises: .*"c"/],
     [{ agents: [{ name: "a", supervises: ["a"] }] }, /agents\.0\.supervises: .*itself/],
+    [
+      { agents: [{ name: "a", supervises: ["b"], mcp_servers: { sluice: {} } }, { name: "b" }] },
+      /agents\.0\.mcp_servers: "sluice" is/,
+    ],
+    [
+      { agents: [{ name: "a", supervises: ["b"] }, { name: "b" }], limits: { processes: 1 } },
+      /limits\.processes must be at least 2: turns of "a"/,
+    ],
     [{ agents: [{ name: "a", hooks: { Stop: [{ command: "x" }] } }] }, /agents\.0\.hooks\.Stop\.0\.hooks/],
     [{ workspace_roots: ["/nowhere/at/all"] }, /workspace_roots\.0/],
     [{ workspace_roots: [folder, "/etc/passwd"] }, /workspace_roots\.1/],

@@ -27,8 +27,7 @@ export async function connectMcp(url: string, { key, fetch }: McpClientOptions =
     ...(fetch ? { fetch } : {}),
   });
   const client = new Client({ name: "test", version: "1.0.0" });
-  // Its optional members are not written for `exactOptionalPropertyTypes`.
-  await client.connect(transport as Parameters<Client["connect"]>[0]);
+  await client.connect(transport);
   const call = async (name: string, input: Record<string, unknown> = {}) =>
     (await client.callTool({ name, arguments: input })) as CallToolResult;
   return {

@@ -157,6 +157,33 @@ describe("the command line", () => {
     expect(JSON.parse(files["settings.json"]!)).toEqual({ hooks: full.hooks });
   });
 
+  test("an agent that supervises others has the gateway's own server among its MCP servers, its tools allowed", () => {
+    const supervision = { url: "http://127.0.0.1:8787/mcp", token: "secret-token" };
+    const { args, env, files } = build({ ...full, turn_timeout_s: 100 }, { supervision });
+    expect(JSON.parse(files["mcp.json"]!)).toEqual({
+      mcpServers: {
+        ...full.mcp_servers,
+        sluice: {
+          type: "http",
+          url: "http://127.0.0.1:8787/mcp",
+          headers: { Authorization: "Bearer secret-token" },
+          timeout: 160_000,
+          alwaysLoad: true,
+        },
+      },
+    });
+    expect(args).toContain("--allowed-tools=Bash(echo:*),Read,mcp__sluice");
+    expect(args.join(" ") + JSON.stringify(env)).not.toContain("secret-token");
+    expect(build({}, { supervision }).args).toContain("--allowed-tools=mcp__sluice");
+  });
+
+  test("its way to the gateway leads through no proxy, and the operator's own exceptions stay", () => {
+    const supervision = { url: "http://[::1]:8787/mcp", token: "t" };
+    const { env } = build({}, { supervision, environment: { ...environment, no_proxy: "internal.example" } });
+    expect(env).toMatchObject({ NO_PROXY: "internal.example,[::1]", no_proxy: "internal.example,[::1]" });
+    expect(build().env).not.toHaveProperty("NO_PROXY");
+  });
+
   test("[P2] reads no settings and no other MCP servers unless the agent says so", () => {
     expect(build().args).toEqual(expect.arrayContaining(["--setting-sources=", "--strict-mcp-config"]));
     expect(build({ setting_sources: ["user", "project"] }).args).toContain("--setting-sources=user,project");

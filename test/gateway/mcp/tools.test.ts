@@ -1,8 +1,11 @@
 // The tools of /mcp by the official client, on the whole app without a socket; the processes are scripted.
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { failure, turnFailed } from "../../../gateway/claude/outcome.ts";
 import { scopes, toolScopes } from "../../../gateway/protocol/scopes.ts";
 import { question } from "../../support/approval-drafts.ts";
+import { copyRepository } from "../../support/git-scene.ts";
 import { completed, delta } from "../../support/log-drafts.ts";
 import { connectMcp, textOf, type McpClient } from "../../support/mcp-client.ts";
 import { readAgent } from "../../support/real-cli.ts";
@@ -73,7 +76,7 @@ describe("the tools", () => {
       expect(tool.description!.length).toBeGreaterThan(40);
     }
     const reading = tools.filter(({ annotations }) => annotations?.readOnlyHint).map(({ name }) => name);
-    expect(reading.toSorted()).toEqual(["list_agents", "read_transcript", "read_turn"]);
+    expect(reading.toSorted()).toEqual(["agent_changes", "list_agents", "read_transcript", "read_turn"]);
     expect(client.getInstructions()).toContain("wait: false");
   });
 
@@ -94,6 +97,34 @@ describe("the tools", () => {
       { name: "default" },
     ]);
     expect(textOf(await client.call("list_agents"))).toContain("coder (working): Writes code.");
+  });
+
+  test("agent_changes shows commits, files and the diff of an agent's worktree, page by page", async () => {
+    const workspace = join(app.folder, "repository");
+    copyRepository(workspace);
+    await app.json("/api/agents", { key: mainKey, json: { name: "tree", workspace, worktree: true } });
+    const client = await connect();
+    expect(await client.data("agent_changes", { agent: "tree" })).toMatchObject({ base: null, files: [], diff: "" });
+    expect(textOf(await client.call("agent_changes", { agent: "tree" }))).toBe("sluice/tree has no changes.");
+    const sent = await client.data<TurnData>("message_agent", { agent: "tree", prompt: "x", wait: false });
+    (await driverOf(sent.session)).finish();
+    writeFileSync(join(app.folder, "worktrees/tree/new.txt"), `${"word ".repeat(20)}\n`.repeat(600));
+    const first = await client.data("agent_changes", { agent: "tree" });
+    expect(first).toMatchObject({
+      files: [{ path: "new.txt", status: "untracked" }],
+      files_truncated: false,
+      next_offset: 40_000,
+    });
+    const rest = await client.data("agent_changes", { agent: "tree", offset: 40_000 });
+    expect(rest).toMatchObject({ next_offset: null, diff_truncated: false });
+    const { diff } = await app.json<{ diff: string }>("/api/agents/tree/changes", { key: mainKey });
+    expect(`${first["diff"] as string}${rest["diff"] as string}`).toBe(diff);
+    expect(textOf(await client.call("agent_changes", { agent: "tree" }))).toMatch(
+      /untracked: new\.txt\n\ndiff --git .* offset 40000$/s,
+    );
+    expect(await client.fault("agent_changes", { agent: "coder" })).toMatch(/^conflict: .*not in a worktree/);
+    const other = await connect(await app.addKey("others", { agents: ["coder"] }));
+    expect(await other.fault("agent_changes", { agent: "tree" })).toMatch(/^not_found/);
   });
 
   test("message_agent waits for the answer, and the next message goes on in the same session", async () => {
@@ -276,6 +307,7 @@ describe("who may", () => {
   test("[A4] each tool wants its own scope, and no other", async () => {
     const valid: Record<keyof typeof toolScopes, Record<string, unknown>> = {
       list_agents: {},
+      agent_changes: { agent: "nobody" },
       message_agent: { agent: "nobody", prompt: "x" },
       read_turn: { turn: crypto.randomUUID() },
       cancel_turn: { turn: crypto.randomUUID() },
@@ -377,16 +409,16 @@ describe("the token of a supervising process", () => {
     await until("its turn to end", () => app.turns.runningCount === 0);
     expect((await client.client.listTools()).tools.length).toBeGreaterThan(0);
     for (const tool of ["list_agents", "message_agent"])
-      expect(
-        await client.fault(tool, { ...(tool === "message_agent" ? { agent: "coder", prompt: "x" } : {}) }),
-      ).toMatch(/^conflict: No turn of "lead" runs/);
+      expect(await client.fault(tool, tool === "message_agent" ? { agent: "coder", prompt: "x" } : {})).toMatch(
+        /^conflict: No turn of "lead" runs/,
+      );
   });
 
   test("dies with the process, and the next one has another", async () => {
     const { lead, token, client } = await supervise();
     app.drivers.get(lead.session)!.die();
     await until("its end", async () => (await app.request("/mcp", { key: token, json: {} })).status === 401);
-    await expect(client.call("list_agents")).rejects.toThrow();
+    await expect(client.call("list_agents")).rejects.toThrow(/not known/);
     await app.json("/api/turns", { key: mainKey, json: { session: lead.session, prompt: "again" } });
     const next = await until(
       "its next process",
