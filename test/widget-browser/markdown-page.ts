@@ -92,10 +92,10 @@ async function bundle(): Promise<Map<string, string>> {
   const style = readFileSync(resolve(root, "widget/markdown/markdown.css"), "utf8");
   return new Map([
     ...chunks,
-    ["markdown.css", style],
+    ["style.css", style],
     [
       "index.html",
-      '<!doctype html><meta charset="utf-8"><title>Markdown</title><link rel="stylesheet" href="markdown.css"><script type="module" src="page.js"></script>',
+      '<!doctype html><meta charset="utf-8"><title>Markdown</title><link rel="stylesheet" href="style.css"><script type="module" src="page.js"></script>',
     ],
   ]);
 }

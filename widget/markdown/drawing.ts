@@ -1,6 +1,6 @@
 // Draws a block's inline elements, again and again as its text grows: what is drawn already and still right stays the same node, so a
 // selection in it stays too. Only what a longer text reads otherwise is replaced.
-import type { Inline } from "./inline.ts";
+import type { Inline } from "./inline-tree.ts";
 import type { Sink } from "./sink.ts";
 
 /** A longer text goes on in a new node: browsers copy a text whenever it grows. */

@@ -1,12 +1,12 @@
 // What a line begins: which open containers it goes on in, which it opens, and what its content is. Pure. Of a line that still grows it
 // says `wait` until no later character can change the answer; that is a few characters, so the rest of the line is drawn as it comes.
 // https://spec.commonmark.org/0.31.2/#container-blocks
+import { readContent } from "./block-starts.ts";
+import { restOf, skip, spaceAt, type Cursor } from "./cursor.ts";
 import type { Align } from "./sink.ts";
 
 /** Quotes and lists in more of them are text. */
 const maxNesting = 48;
-/** A longer line begins no fenced block: it would be withheld to its end. */
-const maxFenceLine = 300;
 
 export type Container =
   | { readonly kind: "document" }
@@ -52,15 +52,6 @@ export interface LineStart {
   readonly matched: number;
   readonly opened: readonly Opening[];
   readonly content: Content;
-}
-
-interface Cursor {
-  readonly text: string;
-  at: number;
-  /** Of the character at `at`. */
-  column: number;
-  /** Columns before it that belong to a tab of which only a part was taken. */
-  pad: number;
 }
 
 /** `isWhole`: the line has ended. */
@@ -154,94 +145,6 @@ function goOn(cursor: Cursor, isWhole: boolean, leaf: OpenLeaf): Content | "wait
   }
 }
 
-const htmlBlocks: readonly [begin: RegExp, end: RegExp | null][] = [
-  [/^<(?:script|pre|textarea|style)(?:\s|>|$)/i, /<\/(?:script|pre|textarea|style)>/i],
-  [/^<!--/, /-->/],
-  [/^<\?/, /\?>/],
-  [/^<![A-Za-z]/, />/],
-  [/^<!\[CDATA\[/, /\]\]>/],
-  [
-    /^<\/?(?:address|article|aside|base|basefont|blockquote|body|caption|center|col|colgroup|dd|details|dialog|dir|div|dl|dt|fieldset|figcaption|figure|footer|form|frame|frameset|h[1-6]|head|header|hr|html|iframe|legend|li|link|main|menu|menuitem|nav|noframes|ol|optgroup|option|p|param|search|section|summary|table|tbody|td|tfoot|th|thead|title|tr|track|ul)(?:\s|\/?>|$)/i,
-    null,
-  ],
-];
-
-/** A leaf that begins here, or is made of the paragraph before. */
-function readContent(
-  cursor: Cursor,
-  isWhole: boolean,
-  paragraph: (OpenLeaf & { kind: "paragraph" }) | null,
-): Content | "wait" | null {
-  const { indent, at } = spaceAt(cursor);
-  const rest = cursor.text.slice(at);
-  switch (rest[0]) {
-    case "#":
-      return readHeading(rest, isWhole);
-    case "`":
-    case "~":
-      return readFence(rest, isWhole, indent);
-    case "<":
-      return readHtml(rest, isWhole, restOf(cursor));
-    case "=":
-    case "-":
-    case "*":
-    case "_":
-    case "|":
-    case ":":
-      return readLineOfMarks(rest, isWhole, paragraph);
-    default:
-      return null;
-  }
-}
-
-function readHeading(rest: string, isWhole: boolean): Content | "wait" | null {
-  const level = /^#{1,6}(?=[ \t]|$)/.exec(rest)?.[0].length;
-  if (level === undefined) return null;
-  return level === rest.length && !isWhole ? "wait" : { kind: "heading", level, text: rest.slice(level) };
-}
-
-function readFence(rest: string, isWhole: boolean, indent: number): Content | "wait" | null {
-  const fence = /^(?:`+|~+)/.exec(rest)![0];
-  const info = rest.slice(fence.length);
-  if (fence.length < 3) return info === "" && !isWhole ? "wait" : null;
-  if (rest.length > maxFenceLine || (fence.startsWith("`") && info.includes("`"))) return null;
-  if (!isWhole) return "wait";
-  return { kind: "fenced", fence, indent, language: info };
-}
-
-function readHtml(rest: string, isWhole: boolean, text: string): Content | "wait" | null {
-  if (!isWhole && /^<(?:\/?[A-Za-z][A-Za-z0-9]{0,10}\/?|\/|!(?:-|\[[A-Z]{0,6})?)?$/.test(rest)) return "wait";
-  const block = htmlBlocks.find(([begin]) => begin.test(rest));
-  return block ? { kind: "html", end: block[1], text } : null;
-}
-
-/** Underlines of headings and of a table's head, and thematic breaks: they consist of marks alone. */
-function readLineOfMarks(
-  rest: string,
-  isWhole: boolean,
-  paragraph: (OpenLeaf & { kind: "paragraph" }) | null,
-): Content | "wait" | null {
-  if (!isWhole) {
-    const mayEnd = /^(?:([-*_])(?:[ \t]*\1)*|=+)[ \t]*$/.test(rest) || (paragraph && /^[-:| \t]+$/.test(rest));
-    return mayEnd ? "wait" : null;
-  }
-  if (paragraph) {
-    if (/^(?:=+|-+)[ \t]*$/.test(rest) && paragraph.hasText())
-      return { kind: "underline", level: rest[0] === "=" ? 1 : 2 };
-    const aligns = readAligns(rest);
-    if (aligns && aligns.length === paragraph.headCells() && !/^-[ \t]/.test(rest)) return { kind: "table", aligns };
-  }
-  return /^(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})$/.test(rest) ? { kind: "rule" } : null;
-}
-
-function readAligns(rest: string): Align[] | null {
-  if (!/^\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/.test(rest) || !/[|:]/.test(rest)) return null;
-  return Array.from(rest.matchAll(/(:?)-+(:?)/g), ([, left, right]) => {
-    if (left && right) return "center";
-    return left ? "left" : right ? "right" : null;
-  });
-}
-
 /** A quote or a list's item that begins here; the cursor goes behind its mark. */
 function readOpening(cursor: Cursor, isWhole: boolean, isInParagraph: boolean): Opening | "wait" | null {
   const { indent, at } = spaceAt(cursor);
@@ -273,33 +176,4 @@ function takeQuoteMark(cursor: Cursor, at: number): void {
   cursor.at = at + 1;
   cursor.column++;
   skip(cursor, 1);
-}
-
-/** Columns of white space at the cursor, and the place behind it. */
-function spaceAt({ text, at, column, pad }: Cursor): { indent: number; at: number } {
-  let end = at;
-  let endColumn = column;
-  for (; text[end] === " " || text[end] === "\t"; end++) endColumn += text[end] === "\t" ? 4 - (endColumn % 4) : 1;
-  return { indent: pad + endColumn - column, at: end };
-}
-
-/** Takes at most so many columns of white space. */
-function skip(cursor: Cursor, columns: number): void {
-  let left = columns;
-  while (left > 0) {
-    if (cursor.pad === 0) {
-      const character = cursor.text[cursor.at];
-      if (character !== " " && character !== "\t") return;
-      cursor.pad = character === "\t" ? 4 - (cursor.column % 4) : 1;
-      cursor.at++;
-      cursor.column += cursor.pad;
-    }
-    const taken = Math.min(cursor.pad, left);
-    cursor.pad -= taken;
-    left -= taken;
-  }
-}
-
-function restOf({ text, at, pad }: Cursor): string {
-  return " ".repeat(pad) + text.slice(at);
 }
