@@ -36,6 +36,7 @@ export function chatEventsOf(event: WireEvent, transcript: Transcript): ChatEven
   }
   if (body.type in turnStates)
     events.push({ type: "turn", ...of, state: turnStates[body.type as keyof typeof turnStates] });
+  if (body.type === "turn_failed") events.push({ type: "error", code: body.code, detail: body.message });
   if (body.type === "turn_completed")
     events.push({ type: "answer", ...of, text: answerOf(body.answer, transcript, of.turn) });
   return events;

@@ -39,6 +39,15 @@ const focused = ({ page }: WidgetPage) =>
     return inner?.getAttribute("aria-label") ?? inner?.id ?? inner?.localName;
   });
 
+/** By Shift+Tab from the composer: past what can be done with the newest answer. */
+async function backToMessages({ page, widget }: WidgetPage): Promise<void> {
+  for (let presses = 0; presses < 8; presses++) {
+    await page.keyboard.press("Shift+Tab");
+    if ((await widget.locator("article:focus").count()) > 0) return;
+  }
+  throw new Error("no message takes the focus");
+}
+
 test("opened by a key the focus is in the composer, Esc closes it and brings the focus back, and no key reaches the page", async () => {
   const opened = await openBubble();
   const { page, composer, widget, keys } = opened;
@@ -73,8 +82,7 @@ test("a conversation by keys: from message to message, into one and back, an app
   const { page, widget, composer, ask, send, settled } = opened;
   await ask("demo:text first");
   await ask("demo:text second");
-  await page.keyboard.press("Shift+Tab");
-  await widget.locator("article:focus").waitFor();
+  await backToMessages(opened);
   await page.keyboard.press("Home");
   expect(await widget.locator("article:focus").innerText()).toContain("demo:text first");
   await page.keyboard.press("ArrowDown");
@@ -83,7 +91,7 @@ test("a conversation by keys: from message to message, into one and back, an app
   expect(await focused(opened)).toBe("Copy answer");
   await page.keyboard.press("Escape");
   expect(await focused(opened)).toBe("Message");
-  await page.keyboard.press("Shift+Tab");
+  await backToMessages(opened);
   await page.keyboard.press("End");
   expect(await widget.locator("article:focus").innerText()).toContain("second");
   await page.keyboard.press("Escape");
