@@ -7,6 +7,7 @@ export type Scope = (typeof scopes)[number];
 /** The tools that /mcp offers, with the scope that each wants. */
 export const toolScopes = {
   list_agents: "agents",
+  agent_changes: "agents",
   message_agent: "turns",
   read_turn: "turns",
   cancel_turn: "turns",

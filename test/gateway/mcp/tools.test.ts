@@ -1,9 +1,13 @@
 // The tools of /mcp by the official client, on the whole app without a socket; the processes are scripted.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { failure, turnFailed } from "../../../gateway/claude/outcome.ts";
 import { scopes, toolScopes } from "../../../gateway/protocol/scopes.ts";
 import { question } from "../../support/approval-drafts.ts";
 import { completed, delta } from "../../support/log-drafts.ts";
+import { copyRepository } from "../../support/git-scene.ts";
 import { connectMcp, textOf, type McpClient } from "../../support/mcp-client.ts";
 import { readAgent } from "../../support/real-cli.ts";
 import type { ScriptedDriver } from "../../support/scripted-driver.ts";
@@ -73,7 +77,7 @@ describe("the tools", () => {
       expect(tool.description!.length).toBeGreaterThan(40);
     }
     const reading = tools.filter(({ annotations }) => annotations?.readOnlyHint).map(({ name }) => name);
-    expect(reading.toSorted()).toEqual(["list_agents", "read_transcript", "read_turn"]);
+    expect(reading.toSorted()).toEqual(["agent_changes", "list_agents", "read_transcript", "read_turn"]);
     expect(client.getInstructions()).toContain("wait: false");
   });
 
@@ -94,6 +98,31 @@ describe("the tools", () => {
       { name: "default" },
     ]);
     expect(textOf(await client.call("list_agents"))).toContain("coder (working): Writes code.");
+  });
+
+  test("agent_changes shows what is in an agent's worktree, and says where there is none", async () => {
+    await close();
+    const repository = mkdtempSync(join(tmpdir(), "sluice-mcp-"));
+    copyRepository(repository);
+    await open({ agents: [readAgent({ name: "coder", workspace: repository, worktree: true }), readAgent()] });
+    const client = await connect();
+    const before = await client.call("agent_changes", { agent: "coder" });
+    expect(before.structuredContent).toMatchObject({ base: null, files: [], diff: "", truncated: false });
+    expect(textOf(before)).toContain("no worktree yet");
+    const sent = await client.data<TurnData>("message_agent", { agent: "coder", prompt: "x", wait: false });
+    (await driverOf(sent.session)).finish();
+    await client.data("read_turn", { turn: sent.turn, wait: true });
+    const folder = join(app.folder, "worktrees", "coder");
+    writeFileSync(join(folder, "new.txt"), `${"line\n".repeat(20_000)}the end\n`);
+    const after = await client.call("agent_changes", { agent: "coder" });
+    const { files, diff, truncated } = after.structuredContent as { files: unknown; diff: string; truncated: boolean };
+    expect(files).toEqual([{ path: "new.txt", status: "untracked" }]);
+    expect([diff.length <= 50_000, diff.endsWith("+line\n"), truncated]).toEqual([true, true, true]);
+    expect(textOf(after)).toContain("untracked new.txt");
+    expect(textOf(after)).toContain("Not all of it is here");
+    expect(await client.fault("agent_changes", { agent: "tester" })).toMatch(/^conflict: .*not in a worktree/);
+    expect(await client.fault("agent_changes", { agent: "nobody" })).toMatch(/^not_found/);
+    rmSync(repository, { recursive: true });
   });
 
   test("message_agent waits for the answer, and the next message goes on in the same session", async () => {
@@ -276,6 +305,7 @@ describe("who may", () => {
   test("[A4] each tool wants its own scope, and no other", async () => {
     const valid: Record<keyof typeof toolScopes, Record<string, unknown>> = {
       list_agents: {},
+      agent_changes: { agent: "coder" },
       message_agent: { agent: "nobody", prompt: "x" },
       read_turn: { turn: crypto.randomUUID() },
       cancel_turn: { turn: crypto.randomUUID() },
