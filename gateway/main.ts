@@ -155,12 +155,12 @@ function start(config: Config, level: string, openCaller: Caller | undefined): P
 
 function keyHint({ keys, dataFolder }: Config, { signInUrl }: Gateway): string {
   const key = keys.length > 0 ? "<a secret of SLUICE_KEYS>" : `$(cat ${keyFile(dataFolder)})`;
-  return `\nTry: sluice ask "hello"\n or with curl and -H "authorization: Bearer ${key}", see the README.\n Sign a browser in, once: ${signInUrl}\n`;
+  return `\nTry: sluice ask "hello"\n or with curl and -H "authorization: Bearer ${key}", see the README.\n Sign a browser in, once, and chat: ${signInUrl}\n`;
 }
 
 function demoHint(address: string): string {
   const curl = `curl -N ${address}/api/turns -H 'content-type: application/json' -d '{"prompt":"hello"}'`;
-  return `\nThe demo model answers: no account is used. Try, in another terminal:\n\n  ${curl} -H 'accept: text/plain'\n  ${curl} -H 'accept: text/event-stream'\n  npm run demo -- ask "show me a table"\n`;
+  return `\nThe demo model answers: no account is used. Chat at ${address}/ or try, in another terminal:\n\n  ${curl} -H 'accept: text/plain'\n  ${curl} -H 'accept: text/event-stream'\n  npm run demo -- ask "show me a table"\n`;
 }
 
 async function askOnce(config: Config, words: readonly string[], values: Values, openCaller?: Caller): Promise<number> {
@@ -223,6 +223,8 @@ function demoEnvironment(config: Config, model: DemoModel, home: string): Config
     ANTHROPIC_AUTH_TOKEN: undefined,
     CLAUDE_CODE_OAUTH_TOKEN: "made-up-for-the-demo",
     CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
+    // The to-do list of the tour.
+    CLAUDE_CODE_ENABLE_TODO_TOOLS: "1",
     CLAUDE_CONFIG_DIR: resolve(config.dataFolder, "claude"),
     HOME: home,
   };

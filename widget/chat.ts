@@ -1,12 +1,21 @@
-// What views draw and call: the signals of one conversation, and the acts of its person. Views never fetch; this never draws.
-import type { ReadonlySignal, Signal } from "@preact/signals";
-import type { Transcript } from "./transcript.ts";
-
-/**
- * `idle`: there is no session yet, or its stream is closed while the page is hidden. `live` begins with the first event or ping.
- * `signed_out`, `forbidden`, `gone` are not tried again on their own.
- */
-export type Connection = "idle" | "connecting" | "live" | "reconnecting" | "offline" | "signed_out" | "forbidden" | "gone";
+// What views draw and call: the signals of one conversation, and the acts of its person. Views never fetch; this never draws. All that they
+// may know of it stands here at the top, which makes the file long.
+import { batch, computed, effect, signal, untracked, type ReadonlySignal, type Signal } from "@preact/signals";
+import type { TurnState } from "../gateway/protocol/codes.ts";
+import { createActs } from "./acts.ts";
+import type { Api } from "./api.ts";
+import { createAttachments } from "./attachments.ts";
+import { thisBrowser, type Browser } from "./browser.ts";
+import { chatEventsOf } from "./chat-events.ts";
+import { finalState, lostState, type Connection } from "./connection.ts";
+import { createDraft } from "./draft.ts";
+import { openLiveSession, type LiveSession } from "./live-session.ts";
+import { asProblem, type ApiProblem } from "./problem.ts";
+import { createPrompts, type NewPrompt } from "./prompts.ts";
+import { createRetry } from "./retry.ts";
+import { readStored, writeStored } from "./storage.ts";
+import { isPrompt, textOf } from "./transcript-words.ts";
+import type { Transcript, Turn } from "./transcript.ts";
 
 export interface DraftImage {
   readonly id: string;
@@ -23,7 +32,13 @@ export interface PendingPrompt {
   readonly text: string;
   readonly images: readonly DraftImage[];
   /** Why it could not be sent: `code` of the problem and its words. Null while it is under way. */
-  readonly problem: { readonly code: string; readonly detail: string } | null;
+  readonly problem: Problem | null;
+}
+
+/** `code`: one of the gateway's, or `unreachable`. */
+export interface Problem {
+  readonly code: string;
+  readonly detail: string;
 }
 
 export interface SessionSummary {
@@ -40,6 +55,44 @@ export interface ApprovalAnswer {
   readonly answers?: Readonly<Record<string, string | readonly string[]>> | undefined;
 }
 
+/** What a page is told: of what happens while it watches, not of what a transcript had before. Each is one DOM event, `sluice:<type>`. */
+export type ChatEvent =
+  | { readonly type: "session"; readonly session: string | null }
+  | { readonly type: "turn"; readonly session: string; readonly turn: string; readonly state: TurnState }
+  /** A turn has completed: its last message's text. */
+  | { readonly type: "answer"; readonly session: string; readonly turn: string; readonly text: string }
+  | {
+      readonly type: "tool";
+      readonly session: string;
+      readonly turn: string;
+      readonly id: string;
+      readonly name: string;
+      readonly state: "started" | "done" | "failed";
+    }
+  /** `decision` is null while it waits. */
+  | {
+      readonly type: "approval";
+      readonly session: string;
+      readonly turn: string;
+      readonly approval: string;
+      readonly tool: string;
+      readonly decision: "allow" | "deny" | null;
+    }
+  | { readonly type: "status"; readonly connection: Connection }
+  | { readonly type: "error"; readonly code: string; readonly detail: string };
+
+export interface ChatOptions {
+  readonly api: Api;
+  /** Without it the gateway's only or default one. */
+  readonly agent?: string | undefined;
+  /** A session's id, or `new`. Without it the last one of this agent and user in this browser. */
+  readonly session?: string | undefined;
+  readonly onEvent?: ((event: ChatEvent) => void) | undefined;
+  /** For tests. */
+  readonly browser?: Browser | undefined;
+}
+
+/** Acts that say so may reject with an `ApiProblem`; of the others what goes wrong is in `problem` or `pending` alone. */
 export interface Chat {
   /** Null before there is a session. */
   readonly transcript: ReadonlySignal<Transcript | null>;
@@ -50,8 +103,8 @@ export interface Chat {
   readonly pending: ReadonlySignal<readonly PendingPrompt[]>;
   /** The turn that runs or waits for a person; null: none. */
   readonly runningTurn: ReadonlySignal<string | null>;
-  /** The newest thing that went wrong, until dismissed: an API code (or `offline`, `unreachable`) and its words. */
-  readonly problem: Signal<{ readonly code: string; readonly detail: string } | null>;
+  /** The newest thing that went wrong, until dismissed (set to null). */
+  readonly problem: Signal<Problem | null>;
   readonly draft: Signal<string>;
   readonly images: ReadonlySignal<readonly DraftImage[]>;
   /** What `setContext` gave, sent with the next prompt and shown to the person. */
@@ -70,7 +123,7 @@ export interface Chat {
   retry(turn: string): Promise<void>;
   /** Branches before this turn and sends the text there: goes on in the new session. */
   edit(turn: string, text: string): Promise<void>;
-  /** 409: somebody else was first; the transcript then says who. */
+  /** Rejects. `conflict`: somebody else was first; the transcript then says who. */
   approve(approval: string, answer: ApprovalAnswer): Promise<void>;
   rate(turn: string, rating: "up" | "down" | null): Promise<void>;
   addImages(files: readonly File[]): Promise<void>;
@@ -78,14 +131,224 @@ export interface Chat {
   /** Fetches the page of older messages, if there is one. */
   loadOlder(): Promise<void>;
   newSession(): void;
+  /** Resolves when it is there, or it is known why not. */
   openSession(session: string): Promise<void>;
-  listSessions(query: string, cursor?: string): Promise<{ readonly sessions: readonly SessionSummary[]; readonly next: string | null }>;
+  /** Rejects. The sessions of this agent, the newest first; `query`: words that must occur. */
+  listSessions(
+    query: string,
+    cursor?: string,
+  ): Promise<{ readonly sessions: readonly SessionSummary[]; readonly next: string | null }>;
+  /** Rejects. */
   renameSession(session: string, title: string): Promise<void>;
-  /** The transcript's file. */
+  /** Rejects. The whole transcript as a file. */
   exportTranscript(format: "md" | "json"): Promise<Blob>;
-  /** The bytes of an attachment as a blob: address, cached; revoked by `destroy`. */
+  /** Rejects. The bytes of an attachment as a blob: address, cached; revoked by `destroy`. */
   attachmentUrl(hash: string): Promise<string>;
+  /** The same as text: a page's policy may forbid to fetch a blob: address. */
+  attachmentText(hash: string): Promise<string>;
   /** Connects anew at once: after `signed_out`, or at a person's wish. */
   reconnect(): void;
   destroy(): void;
+}
+
+export function createChat({ api, agent, session: asked, onEvent, browser = thisBrowser() }: ChatOptions): Chat {
+  const transcript = signal<Transcript | null>(null);
+  const session = signal<string | null>(null);
+  const connection = signal<Connection>("connecting");
+  const isLoading = signal(true);
+  const problem = signal<Problem | null>(null);
+  const context = signal<unknown>(null);
+  // Deltas leave the map of turns as it is: what rests on it is not computed for each of them.
+  const turns = computed(() => transcript.value?.turns);
+  const runningTurn = computed(() => [...(turns.value?.values() ?? [])].find(isRunning)?.id ?? null);
+  const history = computed(() => (turns.value ? promptsOf(transcript.peek()!) : []));
+
+  const retry = createRetry(browser);
+  const started = Promise.withResolvers<void>();
+  let hasStarted = false;
+  let isDestroyed = false;
+  /** Until it is known who the user is. */
+  let wanted = asked;
+  let live: LiveSession | undefined;
+
+  const draft = createDraft(api, browser);
+  const attachments = createAttachments({ api, browser, onChange: () => prompts.refresh(), onProblem: tell });
+  const prompts = createPrompts({
+    api,
+    browser,
+    agent,
+    attachments,
+    ready: started.promise,
+    turns: () => turns.peek(),
+    onSession(made, madeFor) {
+      draft.adopt(made);
+      follow(made, { madeFor });
+    },
+  });
+  let place = prompts.show(null);
+  const stopNoting = effect(() => {
+    if (turns.value) untracked(prompts.refresh);
+  });
+  const send = (prompt: NewPrompt) => prompts.send(place, prompt);
+  const tellRefusal = (refused: ApiProblem) => (refused.status === 401 ? undefined : tell(refused));
+  const loadOlder = async () => live?.loadOlder().catch((error: unknown) => tell(asProblem(error)));
+  const acts = createActs({ api, agent, transcript, tell, send, loadOlder, newSession, openSession });
+
+  function tell({ code, message: detail }: ApiProblem): void {
+    if (isDestroyed) return;
+    problem.value = { code, detail };
+    onEvent?.({ type: "error", code, detail });
+  }
+
+  function setConnection(next: Connection): void {
+    if (isDestroyed || next === connection.peek()) return;
+    connection.value = next;
+    if (next === "live") prompts.resendLost();
+    onEvent?.({ type: "status", connection: next });
+  }
+
+  function start(): void {
+    api.identify().then(begin, (error: unknown) => {
+      const failed = asProblem(error);
+      const final = finalState(failed);
+      isLoading.value = false;
+      setConnection(final ?? lostState(browser, false));
+      if (final === undefined && !isDestroyed) retry.later(start, failed.retryAfterMs ?? 0);
+      else tellRefusal(failed);
+    });
+  }
+
+  function begin(): void {
+    if (isDestroyed) return;
+    hasStarted = true;
+    const remembered = wanted === undefined ? readStored(browser.storage, api.storageKey("session")) : null;
+    const first = remembered ?? wanted;
+    if (first === undefined || first === "new") {
+      beginAnew();
+      prompts.restore();
+      return started.resolve();
+    }
+    // What was sent meanwhile goes there, if it is there.
+    place.session = first;
+    draft.show(first);
+    prompts.restore();
+    void follow(first, { isRemembered: remembered !== null }).loaded.then(started.resolve);
+  }
+
+  function show(id: string | null): void {
+    live?.close();
+    live = undefined;
+    batch(() => {
+      transcript.value = null;
+      session.value = id;
+    });
+    writeStored(browser.storage, api.storageKey("session"), id);
+    onEvent?.({ type: "session", session: id });
+  }
+
+  function follow(id: string, { isRemembered = false, madeFor }: { isRemembered?: boolean; madeFor?: string } = {}) {
+    show(id);
+    live = openLiveSession({
+      api,
+      browser,
+      session: id,
+      madeFor,
+      transcript,
+      isLoading,
+      onConnection: setConnection,
+      onEvents: (events) =>
+        events.flatMap((event) => chatEventsOf(event, transcript.peek()!)).forEach((event) => onEvent?.(event)),
+      onRefused(refused) {
+        if (isRemembered && refused.status === 404) beginAnew();
+        else tellRefusal(refused);
+      },
+    });
+    return live;
+  }
+
+  /** The place that is shown has no session yet. */
+  function beginAnew(): void {
+    place.session = null;
+    show(null);
+    draft.show(null);
+    isLoading.value = false;
+    setConnection("idle");
+  }
+
+  function newSession(): void {
+    if (!hasStarted) return void (wanted = "new");
+    place = prompts.show(null);
+    beginAnew();
+  }
+
+  async function openSession(id: string): Promise<void> {
+    if (hasStarted) {
+      place = prompts.show(id);
+      draft.show(id);
+      follow(id);
+    } else wanted = id;
+    await started.promise;
+    await live?.loaded;
+  }
+
+  browser.window.addEventListener("online", prompts.resendLost);
+  start();
+  return {
+    transcript,
+    session,
+    connection,
+    isLoading,
+    pending: prompts.pending,
+    runningTurn,
+    problem,
+    draft: draft.text,
+    images: attachments.images,
+    context,
+    history,
+    ...acts,
+    async send(text) {
+      const words = (text ?? draft.text.peek()).trim();
+      const images = text === undefined ? attachments.take() : [];
+      if (words === "" && images.length === 0) return;
+      if (text === undefined) draft.text.value = "";
+      const facts = context.peek() ?? null;
+      context.value = null;
+      await send({ text: words, images, files: [], context: facts });
+    },
+    resend: prompts.resend,
+    dropPending: prompts.drop,
+    async stop(turn = runningTurn.peek() ?? undefined) {
+      if (turn !== undefined) await acts.stop(turn);
+    },
+    addImages: attachments.add,
+    removeImage: attachments.remove,
+    loadOlder,
+    newSession,
+    openSession,
+    attachmentUrl: attachments.url,
+    attachmentText: attachments.text,
+    reconnect() {
+      api.forgetToken();
+      if (hasStarted) live?.reconnect();
+      else start();
+    },
+    destroy() {
+      isDestroyed = true;
+      retry.stop();
+      browser.window.removeEventListener("online", prompts.resendLost);
+      live?.close();
+      prompts.destroy();
+      stopNoting();
+      draft.destroy();
+      attachments.destroy();
+    },
+  };
+}
+
+function isRunning({ state }: Turn): boolean {
+  return state === "running" || state === "waiting";
+}
+
+function promptsOf({ messages }: Transcript): string[] {
+  return messages.filter(isPrompt).map(textOf).toReversed();
 }

@@ -69,6 +69,7 @@ const alwaysPassed = [
   "CLAUDE_CODE_MAX_RETRIES",
   "API_TIMEOUT_MS",
   "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
+  "CLAUDE_CODE_ENABLE_TODO_TOOLS",
 ];
 
 /** Credentials that are billed to a subscription. */

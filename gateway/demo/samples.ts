@@ -4,6 +4,11 @@ export const demoHelp = `I am Sluice's demo model. I answer any prompt by repeat
 
 - \`markdown\`, \`table\` or \`code\`: an answer with headings, a table and a block of code
 - \`think\`: some thinking before the answer
+- \`make a plan\`: a list of tasks, and work on them
+- \`run a command\`, \`edit a file\`: tools that ask for permission
+- \`ask me something\`: a question with choices (say \`ask me\`)
+- \`use a subagent\`: an agent that calls tools of its own
+- \`fail\`: an error of the API
 
 Lines that begin with \`demo:\` are steps, one answer each, in order:
 

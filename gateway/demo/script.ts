@@ -1,6 +1,7 @@
 // What the demo model does with a prompt: lines that begin with `demo:` are steps, one API answer each; any other prompt is
 // answered in words. Pure: it reads a Messages API request and returns the step that is due, nothing more.
 import { demoHelp, markdownSample } from "./samples.ts";
+import { tourSteps } from "./tour.ts";
 
 /** A content block of a Messages API request, as far as the demo model looks at it. */
 export interface RequestBlock {
@@ -92,7 +93,7 @@ function parse(prompt: string, results: readonly string[]): { steps: Step[]; lim
     if (name === "limit") limit = parseLimit(rest);
     else steps.push(parseStep(name, filledIn(rest, results, name.startsWith("tool"))));
   }
-  if (steps.length === 0) steps.push(answerInWords(prompt));
+  if (steps.length === 0) steps.push(...(tourSteps(prompt) ?? [answerInWords(prompt)]));
   return { steps, limit };
 }
 

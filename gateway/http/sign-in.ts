@@ -78,15 +78,8 @@ export function mountSignIn(app: Hono<Env>, deps: RouteDeps & SignInDeps): void 
       maxAge: signedInS,
       secure: isSecure,
     });
-    return c.redirect("/sign-in/done", 303);
+    return c.redirect("/", 303);
   });
-  app.get("/sign-in/done", (c) =>
-    page(
-      c,
-      html`<h1>Signed in</h1>
-        <form method="post" action="/sign-out"><button>Sign out</button></form>`,
-    ),
-  );
   app.post("/sign-out", (c) => {
     deleteCookie(c, cookieName, { path: "/" });
     return c.redirect("/sign-in", 303);

@@ -53,9 +53,10 @@ async function getTranscript(c: Context<Env>, deps: TranscriptDeps): Promise<Res
   const urlOf = (hash: string) => absoluteUrl(c, deps, `/api/attachments/${hash}`);
   const scope = { store: deps.store, caller: c.get("caller"), session, order: query.order, after, urlOf };
   if (after && !(await isKnownPlace(scope, after))) throw unknownCursor();
+  const isPage = format === "json" || query.limit !== undefined;
+  if (!isPage) deps.rates.stream(c, c.get("caller"));
   const etag = etagOf([deps.version, urlOf(""), session, format, query]);
   const isKnown = matches(c.req.header("if-none-match"), etag);
-  const isPage = format === "json" || query.limit !== undefined;
   const page = isPage && !isKnown ? await readPage(scope, query.limit ?? defaultLimit) : undefined;
   const json = page && format === "json" ? await pageJson(scope, page) : undefined;
 

@@ -1,7 +1,5 @@
-// The tools about agents themselves: list_agents, agent_changes.
+// The tools about agents themselves: list_agents.
 import { z } from "zod";
-import { agentName } from "../protocol/agents.ts";
-import type { AgentChanges } from "../protocol/changes.ts";
 import type { AgentView } from "../turns/agents.ts";
 import { addTool, readsOnly, type Scene } from "./tool.ts";
 
@@ -16,25 +14,6 @@ const agentShown = z.object({
 });
 
 type AgentShown = z.infer<typeof agentShown>;
-
-/** A longer diff is cut behind a line: a client would keep it from its model. */
-const maxDiffChars = 50_000;
-const maxFiles = 500;
-
-const changesShown = z.object({
-  branch: z.string(),
-  base: z
-    .string()
-    .nullable()
-    .describe("the branch point, which all of this is against; null while there is no worktree yet"),
-  head: z.string().nullable(),
-  commits: z.array(z.object({ commit: z.string(), at: z.string(), subject: z.string() })).describe("newest first"),
-  files: z.array(z.object({ path: z.string(), status: z.string(), from: z.string().optional() })),
-  diff: z.string().describe("as git diff writes it, committed or not"),
-  truncated: z.boolean().describe("not all of it is here; the agent itself can look further"),
-});
-
-type ChangesShown = z.infer<typeof changesShown>;
 
 export function addAgentTools(scene: Scene): void {
   addTool(scene, "list_agents", {
@@ -53,46 +32,6 @@ export function addAgentTools(scene: Scene): void {
       return { data: { agents: data }, text: data.map(textOf).join("\n") || "There are no agents for you." };
     },
   });
-  addTool(scene, "agent_changes", {
-    title: "What an agent has changed",
-    description:
-      "What an agent has changed in its own git worktree since the branch point, committed or not: files, commits and the diff. For agents that have a worktree.",
-    input: z.strictObject({ agent: agentName.describe("the agent's name, see list_agents") }),
-    output: changesShown,
-    hints: readsOnly,
-    async run(caller, { agent }) {
-      const data = changesOf(await scene.agents.changes(caller, agent));
-      return { data, text: changesText(data) };
-    },
-  });
-}
-
-function changesOf(changes: AgentChanges): ChangesShown {
-  const { branch, base, head, commits, files, diff } = changes;
-  const end = diff.length <= maxDiffChars ? diff.length : diff.lastIndexOf("\n", maxDiffChars - 1) + 1;
-  const isCut = changes.commits_truncated || changes.files_truncated || changes.diff_truncated;
-  return {
-    branch,
-    base,
-    head,
-    commits: [...commits],
-    files: files.slice(0, maxFiles),
-    diff: diff.slice(0, end),
-    truncated: isCut || end < diff.length || files.length > maxFiles,
-  };
-}
-
-function changesText({ branch, base, files, diff, truncated }: ChangesShown): string {
-  if (base === null) return `There is no worktree yet: it is made when the agent first works, on the branch ${branch}.`;
-  const list = files.map(({ path, status, from }) => `${status} ${from === undefined ? "" : `${from} → `}${path}`);
-  return [
-    `Branch ${branch}`,
-    list.join("\n") || "Nothing is changed.",
-    diff,
-    truncated ? "(Not all of it is here.)" : "",
-  ]
-    .filter((part) => part !== "")
-    .join("\n\n");
 }
 
 function shown({ agent, state, queued, turns }: AgentView, session: string | undefined): AgentShown {

@@ -5,6 +5,7 @@ import { WebStandardStreamableHTTPServerTransport } from "@modelcontextprotocol/
 import type { Caller } from "../protocol/callers.ts";
 import type { Scope } from "../protocol/scopes.ts";
 import { addAgentTools } from "./agent-tools.ts";
+import { addChangesTool } from "./changes-tool.ts";
 import { addTranscriptTool } from "./transcript-tool.ts";
 import { addTurnTools } from "./turn-tools.ts";
 import type { McpDeps } from "./tool.ts";
@@ -32,6 +33,7 @@ export function createMcp(deps: McpDeps): Mcp {
     const server = new McpServer({ name: "sluice", version: deps.version }, { instructions });
     const scene = { ...deps, ...asker, server, gone: request.signal };
     addAgentTools(scene);
+    addChangesTool(scene);
     addTurnTools(scene);
     addTranscriptTool(scene);
     const transport = new WebStandardStreamableHTTPServerTransport({ maxRequestBodySize: deps.limits.body_bytes });

@@ -22,7 +22,7 @@ const signatures: Record<AttachmentType, readonly (readonly (readonly [offset: n
 
 /** Whether the bytes begin as their type must. */
 export function looksLike(type: AttachmentType, bytes: Uint8Array): boolean {
-  const head = Buffer.from(bytes.subarray(0, 16)).toString("latin1");
+  const head = String.fromCharCode(...bytes.subarray(0, 16));
   return signatures[type].some((parts) => parts.every(([offset, text]) => head.startsWith(text, offset)));
 }
 

@@ -1,7 +1,7 @@
 // Which turn is next, and how many stand before each [T1, T6]. Pure state: turns that wait in the order of their coming, and those that
-// run. One running turn a session, caps overall and per agent; agents and callers get their places in turn (fair-order.ts). A turn that
-// waits for another one has no share in the caps on running turns, but it has its process; so that those that it waits for find one too,
-// see `leavesProcesses`.
+// run. One running turn a session, caps overall and per agent; agents and callers get their places in turn (fair-order.ts). A turn that waits
+// for another one has no share in the caps on running turns, but it has its process; so that those that it waits for find one too, see
+// `leavesProcesses`.
 import { createFairOrder } from "./fair-order.ts";
 
 export interface Waiting {
@@ -76,8 +76,7 @@ export function createQueue(caps: Caps): Queue {
   }
 
   function hasPlace({ agent }: Waiting): boolean {
-    const ofAgent = countOf(active(), (entry) => entry.agent === agent);
-    return !isFull() && ofAgent < caps.runningOfAgent(agent);
+    return !isFull() && countOf(active(), (entry) => entry.agent === agent) < caps.runningOfAgent(agent);
   }
 
   function hasProcess({ agent }: Waiting): boolean {

@@ -352,10 +352,14 @@ test.skipIf(lacksCurl)("the README's lines about approvals do what they say", as
     return JSON.parse(stdout) as Record<string, unknown>;
   };
   const { turn } = await run(post!);
-  const [open] = await until("the approval", async () => {
-    const { approvals } = (await run(get!)) as { approvals: Approval[] };
-    return approvals.length > 0 && approvals;
-  });
+  const [open] = await until(
+    "the approval",
+    async () => {
+      const { approvals } = (await run(get!)) as { approvals: Approval[] };
+      return approvals.length > 0 && approvals;
+    },
+    30_000,
+  );
   expect(open).toMatchObject({ turn, tool: "Bash" });
   expect(await run(allow!, open!.approval)).toMatchObject({ state: "resolved", decision: "allow" });
   expect((await demo.ended(turn as string)).state).toBe("completed");

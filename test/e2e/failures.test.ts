@@ -94,8 +94,10 @@ test("[L6] an answer that the CLI asks for as a whole, after its streams broke, 
   const before = scene.requests.length;
   const turn = await plain.say("demo:cut after=3 times=2\na cut that heals without streaming");
   expect(scene.requests.slice(before).map(({ body }) => body.stream ?? false)).toEqual([true, true, false]);
-  const messages = rebuild(turn.events);
-  expect(messages.map(({ isDiscarded }) => isDiscarded)).toEqual([true, true, false]);
+  // Of a stream that broke the CLI may have read nothing: then there is no message to discard.
+  const discarded = rebuild(turn.events).map(({ isDiscarded }) => isDiscarded);
+  expect(discarded.length).toBeLessThanOrEqual(3);
+  expect(discarded).toEqual([...discarded.slice(1).map(() => true), false]);
   expect(turn.ending).toMatchObject({ type: "turn_completed", text: expect.stringMatching(/^word1 .* word40$/) });
 });
 
@@ -157,6 +159,8 @@ test("[T5] a model that stays silent fails the turn as silence_timeout, and the 
 
 test("[T5] a turn that takes longer than it may fails as turn_timeout with what was said, and the process goes on", async () => {
   const driven = await scene.drive({ agent: { turn_timeout_s: 3 } });
+  // A turn's time counts from its prompt on: the start of its process is not the subject.
+  await driven.driver.ready;
   const turn = await driven.say("demo:long words=2000 rate=50");
   rebuild(turn.events);
   expect(turn.ending).toMatchObject({

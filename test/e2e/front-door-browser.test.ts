@@ -240,13 +240,13 @@ describe.skipIf(lacksChromium)("the sign-in page [A1]", () => {
     expect(await page.evaluate("getComputedStyle(document.documentElement).colorScheme")).toBe("light dark");
     await page.fill("input[name=key]", key());
     await page.click("button");
-    await page.waitForURL(`${gateway.address}/sign-in/done`);
-    expect(await page.textContent("h1")).toBe("Signed in");
+    await page.waitForURL(`${gateway.address}/`);
+    expect(await page.textContent("form")).toContain("Signed in as local");
     const [cookie] = await context.cookies();
     expect(cookie).toMatchObject({ name: "sluice_sign_in", httpOnly: true, sameSite: "Strict", path: "/" });
     expect(await act(page, "cookie")).toBe("");
     expect((await page.goto(`${gateway.address}/api/turns`))!.status()).toBe(200);
-    await page.goto(`${gateway.address}/sign-in/done`);
+    await page.goto(`${gateway.address}/`);
     await page.click("button");
     await page.waitForURL(`${gateway.address}/sign-in`);
     expect(await context.cookies()).toEqual([]);
@@ -259,7 +259,7 @@ describe.skipIf(lacksChromium)("the sign-in page [A1]", () => {
     const { url } = (await made.json()) as { url: string };
     const { page } = await openSignIn(url.slice(gateway.address.length));
     await page.click("button");
-    await page.waitForURL(`${gateway.address}/sign-in/done`);
+    await page.waitForURL(`${gateway.address}/`);
     const again = await openSignIn(url.slice(gateway.address.length));
     await again.page.click("button");
     expect(await again.page.textContent("[role=alert]")).toContain("not good");
@@ -272,7 +272,7 @@ describe.skipIf(lacksChromium)("the sign-in page [A1]", () => {
     const { page } = await openSignIn();
     await page.fill("input[name=key]", key());
     await page.click("button");
-    await page.waitForURL(`${gateway.address}/sign-in/done`);
+    await page.waitForURL(`${gateway.address}/`);
     const before = await turnsOf(gateway);
     const neighbour = await visit("127.0.0.1");
     const statuses = watch(gateway);

@@ -31,6 +31,21 @@ function importsOf(file: string): string[] {
   return [...text.matchAll(/(?:from|import\()\s*"(\.[^"]+)"/g)].map((match) => resolve(dirname(file), match[1]!));
 }
 
+interface Import {
+  readonly target: string;
+  readonly isType: boolean;
+}
+
+/** Imports of other files with whether anything is left of them when types are gone. */
+function typedImportsOf(file: string): Import[] {
+  const text = readFileSync(file, "utf8");
+  const statements = text.matchAll(/^(?:import|export)\s+(type\s)?[^;"]*?"(\.[^"]+)"|import\("(\.[^"]+)"\)/gm);
+  return [...statements].map(([, type, path, lazy]) => ({
+    target: resolve(dirname(file), (path ?? lazy)!),
+    isType: type !== undefined,
+  }));
+}
+
 const partOf = (file: string) => relative(gateway, file).split("/")[0]!;
 
 test("imports inside gateway/ follow the way of a prompt", () => {
@@ -60,4 +75,71 @@ test("node-pty and the CLI's name stay inside claude/, and the codes that the wi
   const ptyUsers = sources(gateway).filter((file) => readFileSync(file, "utf8").includes('from "node-pty"'));
   expect(ptyUsers.map((file) => partOf(file)).filter((part) => part !== "claude" && part !== "doctor.ts")).toEqual([]);
   expect(readFileSync(join(gateway, "protocol/codes.ts"), "utf8")).not.toMatch(/from "zod/);
+});
+
+// What each part of the widget may import of the others, by the names of its files; what is in no part puts them together.
+const widgetParts: Record<string, { readonly files: RegExp; readonly mayImport: readonly string[] }> = {
+  transcript: { files: /^transcript(-\w+)?\.ts$/, mayImport: [] },
+  copy: { files: /^copy\.ts$/, mayImport: [] },
+  markdown: { files: /^markdown\//, mayImport: ["copy"] },
+  network: {
+    files: /^(api|browser|connection|event-stream|follower|locks|polling|problem|retry|storage|tokens)\.ts$/,
+    mayImport: ["transcript", "options"],
+  },
+  chat: {
+    files: /^(acts|attachments|chat|chat-events|draft|live-session|more-acts|prompts)\.ts$/,
+    mayImport: ["transcript", "network"],
+  },
+  options: { files: /^(options|texts|texts-\w+)\.ts$/, mayImport: [] },
+  view: { files: /^view\//, mayImport: ["transcript", "chat", "markdown", "options", "copy"] },
+};
+
+const widget = join(root, "widget");
+const widgetSources = sources(widget).filter((file) => !/[\\/](dist|node_modules)[\\/]/.test(file));
+
+function widgetPart(file: string): string | undefined {
+  const name = relative(widget, file).replaceAll("\\", "/");
+  return Object.keys(widgetParts).find((part) => widgetParts[part]!.files.test(name));
+}
+
+test("inside the widget the transcript knows nothing, Markdown nothing of a chat, a chat nothing of views, and views nothing of the network", () => {
+  const wrong = widgetSources.flatMap((file) => {
+    const part = widgetPart(file);
+    if (part === undefined) return [];
+    const allowed = [part, ...widgetParts[part]!.mayImport];
+    return importsOf(file)
+      .filter((target) => !relative(widget, target).startsWith(".."))
+      .filter((target) => !allowed.includes(widgetPart(target) ?? ""))
+      .filter((target) => widgetPart(target) !== undefined || part !== "view")
+      .map(
+        (target) =>
+          `${relative(root, file)} imports ${relative(root, target)}: ${part} may use only ${allowed.join(", ")}`,
+      );
+  });
+  expect(wrong).toEqual([]);
+});
+
+/** The file and all that it imports, types aside. */
+function withImports(file: string, seen = new Set<string>()): Set<string> {
+  if (seen.has(file)) return seen;
+  seen.add(file);
+  for (const { target, isType } of typedImportsOf(file)) if (!isType) withImports(target, seen);
+  return seen;
+}
+
+test("of the gateway the widget has types of protocol/, and values of those files alone that are free of zod", () => {
+  const wrong = widgetSources.flatMap((file) =>
+    typedImportsOf(file)
+      .filter(({ target }) => !relative(gateway, target).startsWith(".."))
+      .flatMap(({ target, isType }) => {
+        const at = `${relative(root, file)} imports ${relative(root, target)}`;
+        if (partOf(target) !== "protocol") return [`${at}: only protocol/ is for the widget`];
+        if (isType) return [];
+        const heavy = [...withImports(target)].filter((used) => /from "zod/.test(readFileSync(used, "utf8")));
+        return heavy.map((used) => `${at}, and with it zod, by ${relative(root, used)}`);
+      }),
+  );
+  expect(wrong).toEqual([]);
+  // The test sees what it is to see.
+  expect([...withImports(join(gateway, "protocol/requests.ts"))]).toContain(join(gateway, "protocol/prompt.ts"));
 });

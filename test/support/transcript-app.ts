@@ -2,6 +2,7 @@
 // subject here.
 import { Hono } from "hono";
 import type { Env } from "../../gateway/http/env.ts";
+import { createRates } from "../../gateway/http/rates.ts";
 import { problem } from "../../gateway/http/problem.ts";
 import { mountTranscript, type TranscriptDeps } from "../../gateway/http/transcript.ts";
 import type { Caller } from "../../gateway/protocol/callers.ts";
@@ -30,6 +31,7 @@ export function openTranscriptApp(store: Store): TranscriptApp {
     publicUrl,
     version: "0.0.0-test",
     isGood: () => true,
+    rates: createRates(limits.parse({})),
     onBug: (error) => bugs.push(error),
   };
   const app = new Hono<Env>();

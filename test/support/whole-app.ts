@@ -102,14 +102,15 @@ export async function openWholeApp(options: WholeAppOptions = {}): Promise<Whole
   const pool = createPool({
     limits: allLimits,
     registry,
-    start: (agent, session) =>
-      supervisors.start(agent, session, async (supervision) => {
-        await workspaceOf(agent, { worktrees, shared: folder });
+    start: async (agent, session) => {
+      await workspaceOf(agent, { worktrees, shared: folder });
+      return supervisors.start(agent, session, async (supervision) => {
         const driver = createScriptedDriver({ session, onEvents: (events) => turns.onEvents(session, events) });
         drivers.set(session, driver);
         if (supervision) tokens.set(session, supervision.token);
         return driver;
-      }),
+      });
+    },
   });
   const turns: Turns = createTurns({ store, log, registry, pool, limits: allLimits, now, newTurnId, onBug });
   const places = { environment: { HOME: folder }, restored: join(folder, "restored") };

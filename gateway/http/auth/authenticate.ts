@@ -31,6 +31,8 @@ export interface Auth {
   readonly middleware: MiddlewareHandler<Env>;
   /** Whether an identity is still good: its key is not revoked, its time not over. */
   isGood(identity: Identity): boolean;
+  /** Who is at one of the gateway's own pages; undefined: nobody who is signed in. */
+  personAt(c: Context<Env>): Promise<Identity | undefined>;
 }
 
 export function createAuth({ keys, signer, supervisors, openCaller, now = Date.now }: AuthDeps): Auth {
@@ -115,6 +117,14 @@ export function createAuth({ keys, signer, supervisors, openCaller, now = Date.n
       const hash = keys.named(key)?.hash;
       if (hash === undefined || keyHash === undefined || !timingSafeEqual(hash, keyHash)) return false;
       return expiresAt === undefined || expiresAt * 1000 > now();
+    },
+    async personAt(c) {
+      try {
+        return await shown(c);
+      } catch (error) {
+        if (error instanceof GatewayError) return undefined;
+        throw error;
+      }
     },
   };
 }

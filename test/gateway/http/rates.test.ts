@@ -213,7 +213,7 @@ describe("[T6, S3] open streams", () => {
   }
 
   test("one too many is an SSE stream that says when to come back, and 429 in the other formats; a closed one frees its place", async () => {
-    const { ask, ann, id, stream } = await scene();
+    const { ask, ann, id, session, stream } = await scene();
     const readers = [await stream("text/event-stream"), await stream("application/x-ndjson")];
     for (const path of [undefined, `/api/turns/${id}/events`, `/api/turns/${id}`]) {
       const refused = await stream("text/event-stream", ann, path);
@@ -231,6 +231,9 @@ describe("[T6, S3] open streams", () => {
       expect(await refused.json()).toMatchObject({ code: "too_many_requests" });
     }
     expect((await ask(`/api/turns/${id}`, bearer(ann, { prefer: "wait=1" }))).status).toBe(429);
+    // A whole transcript may be long, and read slowly; a page of it is neither.
+    expect((await ask(`/api/sessions/${session}/transcript?format=md`, bearer(ann))).status).toBe(429);
+    expect((await ask(`/api/sessions/${session}/transcript`, bearer(ann))).status).toBe(200);
     expect((await ask(`/api/turns/${id}`, bearer(ann))).status).toBe(200);
     await readers[0]!.body!.cancel();
     const again = await until("a free place", async () => {

@@ -1,13 +1,12 @@
 // The tools of /mcp by the official client, on the whole app without a socket; the processes are scripted.
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { failure, turnFailed } from "../../../gateway/claude/outcome.ts";
 import { scopes, toolScopes } from "../../../gateway/protocol/scopes.ts";
 import { question } from "../../support/approval-drafts.ts";
-import { completed, delta } from "../../support/log-drafts.ts";
 import { copyRepository } from "../../support/git-scene.ts";
+import { completed, delta } from "../../support/log-drafts.ts";
 import { connectMcp, textOf, type McpClient } from "../../support/mcp-client.ts";
 import { readAgent } from "../../support/real-cli.ts";
 import type { ScriptedDriver } from "../../support/scripted-driver.ts";
@@ -100,29 +99,32 @@ describe("the tools", () => {
     expect(textOf(await client.call("list_agents"))).toContain("coder (working): Writes code.");
   });
 
-  test("agent_changes shows what is in an agent's worktree, and says where there is none", async () => {
-    await close();
-    const repository = mkdtempSync(join(tmpdir(), "sluice-mcp-"));
-    copyRepository(repository);
-    await open({ agents: [readAgent({ name: "coder", workspace: repository, worktree: true }), readAgent()] });
+  test("agent_changes shows commits, files and the diff of an agent's worktree, page by page", async () => {
+    const workspace = join(app.folder, "repository");
+    copyRepository(workspace);
+    await app.json("/api/agents", { key: mainKey, json: { name: "tree", workspace, worktree: true } });
     const client = await connect();
-    const before = await client.call("agent_changes", { agent: "coder" });
-    expect(before.structuredContent).toMatchObject({ base: null, files: [], diff: "", truncated: false });
-    expect(textOf(before)).toContain("no worktree yet");
-    const sent = await client.data<TurnData>("message_agent", { agent: "coder", prompt: "x", wait: false });
+    expect(await client.data("agent_changes", { agent: "tree" })).toMatchObject({ base: null, files: [], diff: "" });
+    expect(textOf(await client.call("agent_changes", { agent: "tree" }))).toBe("sluice/tree has no changes.");
+    const sent = await client.data<TurnData>("message_agent", { agent: "tree", prompt: "x", wait: false });
     (await driverOf(sent.session)).finish();
-    await client.data("read_turn", { turn: sent.turn, wait: true });
-    const folder = join(app.folder, "worktrees", "coder");
-    writeFileSync(join(folder, "new.txt"), `${"line\n".repeat(20_000)}the end\n`);
-    const after = await client.call("agent_changes", { agent: "coder" });
-    const { files, diff, truncated } = after.structuredContent as { files: unknown; diff: string; truncated: boolean };
-    expect(files).toEqual([{ path: "new.txt", status: "untracked" }]);
-    expect([diff.length <= 50_000, diff.endsWith("+line\n"), truncated]).toEqual([true, true, true]);
-    expect(textOf(after)).toContain("untracked new.txt");
-    expect(textOf(after)).toContain("Not all of it is here");
-    expect(await client.fault("agent_changes", { agent: "tester" })).toMatch(/^conflict: .*not in a worktree/);
-    expect(await client.fault("agent_changes", { agent: "nobody" })).toMatch(/^not_found/);
-    rmSync(repository, { recursive: true });
+    writeFileSync(join(app.folder, "worktrees/tree/new.txt"), `${"word ".repeat(20)}\n`.repeat(600));
+    const first = await client.data("agent_changes", { agent: "tree" });
+    expect(first).toMatchObject({
+      files: [{ path: "new.txt", status: "untracked" }],
+      files_truncated: false,
+      next_offset: 40_000,
+    });
+    const rest = await client.data("agent_changes", { agent: "tree", offset: 40_000 });
+    expect(rest).toMatchObject({ next_offset: null, diff_truncated: false });
+    const { diff } = await app.json<{ diff: string }>("/api/agents/tree/changes", { key: mainKey });
+    expect(`${first["diff"] as string}${rest["diff"] as string}`).toBe(diff);
+    expect(textOf(await client.call("agent_changes", { agent: "tree" }))).toMatch(
+      /untracked: new\.txt\n\ndiff --git .* offset 40000$/s,
+    );
+    expect(await client.fault("agent_changes", { agent: "coder" })).toMatch(/^conflict: .*not in a worktree/);
+    const other = await connect(await app.addKey("others", { agents: ["coder"] }));
+    expect(await other.fault("agent_changes", { agent: "tree" })).toMatch(/^not_found/);
   });
 
   test("message_agent waits for the answer, and the next message goes on in the same session", async () => {
@@ -305,7 +307,7 @@ describe("who may", () => {
   test("[A4] each tool wants its own scope, and no other", async () => {
     const valid: Record<keyof typeof toolScopes, Record<string, unknown>> = {
       list_agents: {},
-      agent_changes: { agent: "coder" },
+      agent_changes: { agent: "nobody" },
       message_agent: { agent: "nobody", prompt: "x" },
       read_turn: { turn: crypto.randomUUID() },
       cancel_turn: { turn: crypto.randomUUID() },

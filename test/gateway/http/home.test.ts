@@ -1,0 +1,59 @@
+import { afterEach, expect, test } from "vitest";
+import { openApp, secrets, type AppScene } from "../../support/app-scene.ts";
+
+const scenes: AppScene[] = [];
+afterEach(async () => {
+  for (const scene of scenes.splice(0)) await scene.close();
+});
+async function open(options?: Parameters<typeof openApp>[0]): Promise<AppScene> {
+  const scene = await openApp(options);
+  scenes.push(scene);
+  return scene;
+}
+
+const signedOut = { headers: { authorization: "" } };
+
+test("the gateway's own page leads people who are signed out to the sign-in, and has no widget for them", async () => {
+  const scene = await open();
+  const reply = await scene.request("/", signedOut);
+  const page = await reply.text();
+  expect(reply.status).toBe(200);
+  expect(page).toContain('<a href="/sign-in">Sign in</a>');
+  expect(page).not.toContain('src="/widget.js"');
+});
+
+test("[A1] the cookie of a sign-in brings the widget, for the agent that is asked for, and a way out", async () => {
+  const scene = await open();
+  const signIn = await scene.app.request("http://localhost/sign-in", {
+    method: "POST",
+    body: new URLSearchParams({ key: secrets.alice }),
+    headers: { host: "localhost" },
+  });
+  const cookie = signIn.headers.get("set-cookie")!.split(";")[0]!;
+  const page = await (await scene.request("/", { headers: { authorization: "", cookie } })).text();
+  expect(page).toContain('src="/widget.js"');
+  expect(page).toContain('data-agent="tester"');
+  expect(page).toContain("Signed in as alice");
+  expect(page).toContain('action="/sign-out"');
+});
+
+test("without any key it has the widget with things to try", async () => {
+  const scene = await open({ app: { openCaller: { key: "demo", user: null, reach: "all" } } });
+  const page = await (await scene.request("/", signedOut)).text();
+  expect(page).toContain("data-suggestions=");
+  expect(page).not.toContain("Sign out");
+});
+
+test("its policy lets nothing in but its own scripts, and no text of a request becomes markup", async () => {
+  const scene = await open({ app: { openCaller: { key: "demo", user: null, reach: "all" } } });
+  const reply = await scene.request('/?agent="><script>alert(1)</script>', signedOut);
+  const policy = reply.headers.get("content-security-policy")!;
+  expect(policy).toMatch(/^default-src 'none'; script-src 'self'; style-src 'nonce-[\w+/=]{24}'; connect-src 'self'; /);
+  expect(policy).toContain("require-trusted-types-for 'script'");
+  expect(policy).toContain("frame-ancestors 'none'");
+  expect(await reply.text()).not.toContain("alert(1)");
+  expect(Object.fromEntries(reply.headers)).toMatchObject({
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+  });
+});

@@ -1,0 +1,95 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { openWidgetScene, type WidgetScene } from "../support/widget-page.ts";
+
+// What waits for a person, in the widget.
+
+let scene: WidgetScene;
+beforeAll(async () => {
+  scene = await openWidgetScene();
+});
+afterAll(() => scene.close());
+
+const command = (words: string) =>
+  `demo:tool Bash ${JSON.stringify({ command: words, description: "A harmless file" })}`;
+
+test("an approval shows what will run, and runs it when it is allowed", async () => {
+  const { widget, send, settled } = await scene.open();
+  await send(command("touch here && echo made"));
+  const card = widget.locator(".approval");
+  await card.getByText("May this command run?").waitFor();
+  expect(await card.locator("pre").innerText()).toBe("touch here && echo made");
+  await card.getByText(/^(10:00|9:5\d) left to decide$/).waitFor();
+  await card.getByRole("button", { name: "Allow", exact: true }).click();
+  await widget.getByText("Allowed by demo").waitFor();
+  await settled();
+  expect(await widget.locator(".tool").getAttribute("class")).toBe("tool done");
+});
+
+test("a denial tells the model why", async () => {
+  const { widget, send, settled } = await scene.open();
+  await send(command("touch there"));
+  await widget.getByRole("button", { name: "Deny", exact: true }).click();
+  await widget.getByRole("textbox", { name: "Why not? (optional)" }).fill("Not in this folder");
+  await widget.getByRole("textbox", { name: "Why not? (optional)" }).press("Enter");
+  await settled();
+  await widget.getByText("Denied by demo: Not in this folder").waitFor();
+  expect(JSON.stringify(scene.scene.requests.at(-1)?.body.messages)).toContain("Not in this folder");
+});
+
+test("allowed for the session, the tool asks no more in it", async () => {
+  const { widget, send, settled, ask } = await scene.open();
+  await send(command("touch one"));
+  await widget.getByRole("button", { name: "Allow for this session" }).click();
+  await settled();
+  await ask(command("touch two"));
+  expect(await widget.locator(".tool.done").count()).toBe(2);
+});
+
+test("an approval is there after a reload, and says when it was decided elsewhere", async () => {
+  const { page, widget, send, settled } = await scene.open();
+  await send(command("touch later"));
+  await widget.locator(".approval").waitFor();
+  await page.reload();
+  await widget.locator(".approval").waitFor();
+  const { approvals } = (await (await scene.gateway.fetch("/api/approvals")).json()) as {
+    approvals: { approval: string }[];
+  };
+  await scene.gateway.fetch(`/api/approvals/${approvals[0]!.approval}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ decision: "deny", message: "From afar" }),
+  });
+  await widget.getByText("Denied by demo · elsewhere: From afar").waitFor();
+  await settled();
+  expect(await widget.locator(".approval").count()).toBe(0);
+});
+
+test("a question of the model is answered with its choices", async () => {
+  const { widget, send, settled } = await scene.open();
+  await send("ask me something");
+  const card = widget.locator(".question");
+  await card.getByText("Marseille").click();
+  expect(await card.getByRole("button", { name: "Answer", exact: true }).isDisabled()).toBe(true);
+  await card.getByText("Depth").click();
+  await card.getByText("Tides").click();
+  await card.getByRole("button", { name: "Answer", exact: true }).click();
+  await settled();
+  expect(await card.locator("dd").allInnerTexts()).toEqual(["Marseille", "Depth, Tides"]);
+  expect(JSON.stringify(scene.scene.requests.at(-1)?.body.messages)).toContain("Depth, Tides");
+});
+
+test("an edit shows what it changes; the list of tasks shows progress; a subagent's calls stand inside its own", async () => {
+  const { widget, send, settled, ask } = await scene.open();
+  await send("edit a file");
+  await widget.locator(".approval .diff .in").first().waitFor();
+  await widget.getByRole("button", { name: "Allow for this session" }).click();
+  await widget.locator(".approval .diff .out").waitFor();
+  await widget.getByRole("button", { name: "Allow for this session" }).click();
+  await settled();
+  await ask("make a plan");
+  await widget.getByText("3 of 3 done").first().waitFor();
+  await ask("use a subagent");
+  await widget.locator(".tool", { hasText: "Count the files" }).locator(".tool-head").first().click();
+  await widget.locator(".tool-inner .tool.done").waitFor();
+  expect(await widget.locator(".tasks").count()).toBe(1);
+});

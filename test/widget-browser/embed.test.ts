@@ -1,0 +1,219 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { SluiceChatElement } from "../../widget/page.ts";
+import { openWidgetScene, type WidgetScene } from "../support/widget-page.ts";
+
+// The widget on pages of another site, by the snippets of the README, under a strict policy, and as a page's code sees it.
+
+const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+const snippet = (name: string) => new RegExp(`<!-- run: ${name} -->\\s*\`\`\`\\w+\\n([^]*?)\`\`\``).exec(readme)![1]!;
+
+let scene: WidgetScene;
+/** A snippet of the README, with this gateway's address. */
+const here = (text: string) => text.replaceAll("https://gateway.example", scene.gateway.address);
+beforeAll(async () => {
+  scene = await openWidgetScene({ openCaller: null });
+});
+afterAll(() => scene.close());
+
+const policy = () => ({
+  "content-security-policy":
+    `default-src 'none'; script-src ${scene.gateway.address}; style-src 'self'; ` +
+    `connect-src 'self' ${scene.gateway.address}; require-trusted-types-for 'script'; trusted-types 'none'`,
+});
+
+describe("the tag of the README", () => {
+  test("chats with the token of the README's endpoint, under a strict policy, and leaves the page alone", async () => {
+    const { site, gateway } = scene;
+    const file = join(scene.scene.folder, "token-endpoint.mjs");
+    writeFileSync(file, snippet("token-endpoint").replace("https://intranet.example", site.origin));
+    process.env["SLUICE_URL"] = gateway.address;
+    process.env["SLUICE_KEY"] = gateway.headers["authorization"]!.slice("Bearer ".length);
+    const endpoint = (await import(pathToFileURL(file).href)) as { sluiceToken: typeof site.token };
+    const ordinary = site.token;
+    site.token = endpoint.sluiceToken;
+    const bare = await scene.open({ url: site.serve("/bare", "<p>A page</p>", policy()) });
+    const globals = await bare.page.evaluate(() => Object.getOwnPropertyNames(globalThis));
+    const { page, widget, ask, answer, complaints, requested } = await scene.open({
+      url: site.serve("/tag", `<p>A page</p>${here(snippet("embed"))}`, policy()),
+    });
+    await widget.getByRole("button", { name: "Open chat: Assistant" }).click();
+    await ask("demo:text Hello from **afar**");
+    expect(await answer()).toBe("Hello from afar");
+    expect(complaints).toEqual([]);
+    expect([...requested].toSorted()).toEqual([gateway.address, site.origin].toSorted());
+    const added = await page.evaluate(
+      (before) => Object.getOwnPropertyNames(globalThis).filter((name) => !before.includes(name)),
+      globals,
+    );
+    expect(added).toEqual([]);
+    expect(await page.evaluate("document.head.children.length")).toBe(2);
+    expect(await page.evaluate("[...document.body.children].map(({ localName }) => localName)")).toEqual([
+      "p",
+      "sluice-chat",
+    ]);
+    const { turns } = (await (await gateway.fetch("/api/turns?user=ann")).json()) as { turns: unknown[] };
+    expect(turns).toHaveLength(1);
+    site.token = ordinary;
+  });
+
+  test("says that somebody is signed out, and goes on once they are not", async () => {
+    const { site } = scene;
+    const ordinary = site.token;
+    site.token = () => Promise.reject(new Error("nobody is signed in"));
+    const { widget, ask, answer } = await scene.open({ url: site.serve("/out", here(snippet("embed"))) });
+    await widget.getByRole("button", { name: "Open chat" }).click();
+    await widget.getByText("You are signed out").waitFor();
+    site.token = ordinary;
+    await widget.getByRole("button", { name: "Try again" }).click();
+    await ask("demo:text Back again");
+    expect(await answer()).toBe("Back again");
+  });
+});
+
+test("mount of the README: facts of the page go with the next prompt, and the page hears the answer", async () => {
+  const { page, widget, ask } = await scene.open({ url: scene.site.serve("/mount", here(snippet("mount"))) });
+  const logged = page.waitForEvent("console", (message) => message.text() === "Heard");
+  await widget.getByRole("button", { name: "Sent along" }).click();
+  expect(await widget.locator(".along pre").innerText()).toContain('"/mount"');
+  await ask("demo:text Heard");
+  await logged;
+  expect(await widget.locator(".along").count()).toBe(0);
+  expect(JSON.stringify(scene.scene.requests.at(-1)!.body.messages)).toContain("/mount");
+});
+
+describe("the element", () => {
+  const element = (attributes = "") =>
+    `<script src="${scene.gateway.address}/widget.js" data-target="#none"></script>` +
+    `<sluice-chat mode="inline" token-url="/sluice-token" ${attributes}></sluice-chat><div id="elsewhere"></div>`;
+
+  test("heeds every change of its attributes and properties while it lives", async () => {
+    const { page, widget } = await scene.open({
+      url: scene.site.serve("/live", element('title="Helpdesk" greeting="Ask away" suggestions="One\nTwo"')),
+    });
+    await widget.getByRole("heading", { name: "Helpdesk" }).waitFor();
+    expect(await widget.locator(".suggestion").allInnerTexts()).toEqual(["One", "Two"]);
+    await page.evaluate(() => {
+      const chat: SluiceChatElement = document.querySelector("sluice-chat")!;
+      chat.setAttribute("title", "Support");
+      chat.setAttribute("placeholder", "Here");
+      Object.assign(chat, {
+        greeting: "Good day",
+        suggestions: ["Three"],
+        theme: "dark",
+        texts: { send: "Off you go" },
+      });
+    });
+    await widget.getByRole("heading", { name: "Support" }).waitFor();
+    await widget.getByText("Good day").waitFor();
+    expect(await widget.locator(".suggestion").allInnerTexts()).toEqual(["Three"]);
+    expect(await widget.getByPlaceholder("Here").count()).toBe(1);
+    expect(await widget.getByRole("button", { name: "Off you go" }).count()).toBe(1);
+    expect(await widget.locator(".root").evaluate((root) => getComputedStyle(root).colorScheme)).toBe("dark");
+    await page.evaluate(() => Object.assign(document.querySelector("sluice-chat")!, { language: "de" }));
+    await widget.getByRole("button", { name: "Neue Unterhaltung" }).waitFor();
+    await page.evaluate(() => document.querySelector("sluice-chat")!.setAttribute("mode", "bubble"));
+    await widget.getByRole("button", { name: "Chat öffnen: Support" }).waitFor();
+    expect(await widget.locator(".panel.is-open").count()).toBe(0);
+    await page.evaluate(() => document.querySelector("sluice-chat")!.setAttribute("open", ""));
+    await widget.locator(".panel.is-open").waitFor();
+  });
+
+  test("heeds properties that were set before it was defined", async () => {
+    const early = `<sluice-chat></sluice-chat><script>
+      Object.assign(document.querySelector("sluice-chat"), { mode: "inline", greeting: "Early", tokenUrl: "/sluice-token" });
+    </script><script src="${scene.gateway.address}/widget.js" data-target="#none"></script>`;
+    const { widget } = await scene.open({ url: scene.site.serve("/early", early) });
+    await widget.getByText("Early").waitFor();
+    expect(await widget.locator(".panel").getAttribute("role")).toBe("region");
+  });
+
+  test("goes on with its stream when it is moved, and leaves nothing when it is destroyed", async () => {
+    const { page, widget, send, settled, answer } = await scene.open({ url: scene.site.serve("/move", element()) });
+    await send("demo:long words=200 rate=80");
+    await widget.getByText("word10 ").waitFor();
+    const streams: string[] = [];
+    page.on("request", (request) => request.url().includes("/events") && streams.push(request.url()));
+    await page.evaluate(() => document.querySelector("#elsewhere")!.append(document.querySelector("sluice-chat")!));
+    await widget.getByText("word60 ").waitFor();
+    await settled();
+    expect((await answer()).split(" ")).toHaveLength(200);
+    expect(streams).toEqual([]);
+    const left = await page.evaluate(() => {
+      const chat: SluiceChatElement = document.querySelector("sluice-chat")!;
+      chat.destroy();
+      return [document.querySelectorAll("sluice-chat").length, chat.shadowRoot!.childElementCount];
+    });
+    expect(left).toEqual([0, 0]);
+  });
+
+  test("tells the page what happens, and does what it is told", async () => {
+    const { page, widget, hear, heard, settled, composer } = await scene.open({
+      url: scene.site.serve("/told", element('agent="default"')),
+    });
+    await widget.locator(".greeting").waitFor();
+    await hear("sluice:turn", "sluice:answer", "sluice:tool", "sluice:approval", "sluice:session", "sluice:error");
+    await page.evaluate(() => {
+      const chat: SluiceChatElement = document.querySelector("sluice-chat")!;
+      chat.setDraft('demo:tool Bash {"command":"touch told"}');
+      return chat.send();
+    });
+    await widget.locator(".approval").waitFor();
+    const asked = (await heard()).find(({ type }) => type === "sluice:approval")!.detail as { approval: string };
+    expect(asked).toMatchObject({ tool: "Bash", decision: null });
+    await page.evaluate((id) => document.querySelector("sluice-chat")!.approve(id), asked.approval);
+    await settled();
+    const events = await heard();
+    expect(
+      events.filter(({ type }) => type === "sluice:turn").map(({ detail }) => (detail as { state: string }).state),
+    ).toEqual(expect.arrayContaining(["running", "waiting", "completed"]));
+    expect(new Set(events.map(({ type }) => type))).toEqual(
+      new Set(["sluice:session", "sluice:turn", "sluice:tool", "sluice:approval", "sluice:answer"]),
+    );
+    const file = await page.evaluate(async () => {
+      const chat: SluiceChatElement = document.querySelector("sluice-chat")!;
+      const text = await (await chat.exportTranscript("md")).text();
+      chat.newSession();
+      chat.focusComposer();
+      return text;
+    });
+    expect(file).toContain("touch told");
+    await widget.locator(".greeting").waitFor();
+    expect(await composer.evaluate((field) => (field.getRootNode() as ShadowRoot).activeElement === field)).toBe(true);
+  });
+
+  test("is several to a page, each with its own conversation", async () => {
+    const two = `${element('agent="default" session="new"')}<sluice-chat mode="inline" token-url="/sluice-token" agent="default" session="new"></sluice-chat>`;
+    const { page } = await scene.open({ url: scene.site.serve("/two", two) });
+    const [first, second] = [page.locator("sluice-chat").nth(0), page.locator("sluice-chat").nth(1)];
+    await first.locator("textarea.input").fill("demo:text one");
+    await first.locator("textarea.input").press("Enter");
+    await second.locator("textarea.input").fill("demo:text two");
+    await second.locator("textarea.input").press("Enter");
+    await first.getByText("one", { exact: true }).waitFor();
+    await second.getByText("two", { exact: true }).waitFor();
+    expect(await first.getByText("two", { exact: true }).count()).toBe(0);
+  });
+});
+
+test("its style works where a browser has no adopted sheets, with the page's nonce", async () => {
+  const url = scene.site.serve(
+    "/nonce",
+    `<script nonce="n0nce" src="${scene.gateway.address}/widget.js" data-mode="inline" data-token-url="/sluice-token"></script>`,
+    {
+      "content-security-policy": `default-src 'none'; script-src 'nonce-n0nce' ${scene.gateway.address}; style-src 'nonce-n0nce'; connect-src 'self' ${scene.gateway.address}`,
+    },
+  );
+  const context = await scene.browser.newContext();
+  await context.addInitScript(() => {
+    delete (ShadowRoot.prototype as { adoptedStyleSheets?: unknown }).adoptedStyleSheets;
+    delete (Document.prototype as { adoptedStyleSheets?: unknown }).adoptedStyleSheets;
+  });
+  const { widget, complaints } = await scene.open({ url, context });
+  await widget.locator(".greeting").waitFor();
+  expect(await widget.locator(".panel").evaluate((panel) => getComputedStyle(panel).display)).toBe("flex");
+  expect(complaints).toEqual([]);
+  await context.close();
+});

@@ -1,0 +1,87 @@
+// What a person does with turns, beside sending prompts.
+import type { Signal } from "@preact/signals";
+import type { Api } from "./api.ts";
+import type { Chat } from "./chat.ts";
+import type { MoreActs } from "./more-acts.ts";
+import { asProblem, type ApiProblem } from "./problem.ts";
+import type { NewPrompt } from "./prompts.ts";
+import { withTurn, type Transcript } from "./transcript.ts";
+
+export interface ActOptions {
+  readonly api: Api;
+  readonly agent: string | undefined;
+  readonly transcript: Signal<Transcript | null>;
+  readonly send: (prompt: NewPrompt) => Promise<void>;
+  /** Rejects. */
+  readonly cancel: (turn: string) => Promise<void>;
+  readonly loadOlder: () => Promise<void>;
+  readonly newSession: () => void;
+  readonly openSession: (session: string) => Promise<void>;
+}
+
+/** As those of the chat are; `stop` wants a turn. */
+export interface Acts extends MoreActs, Pick<Chat, "approve" | "rate"> {
+  stop(turn: string): Promise<void>;
+}
+
+export function createActs({
+  tell,
+  ...given
+}: Omit<ActOptions, "cancel"> & { readonly tell: (problem: ApiProblem) => void }): Acts {
+  const options: ActOptions = { ...given, cancel };
+  const { api, transcript } = options;
+  let loading: Promise<MoreActs> | undefined;
+
+  function more(): Promise<MoreActs> {
+    loading ??= import("./more-acts.ts").then(({ createMoreActs }) => createMoreActs(options));
+    // Without a network it does not come: the next try asks again.
+    loading.catch(() => (loading = undefined));
+    return loading;
+  }
+
+  /** What goes wrong is told. */
+  async function tried(act: Promise<unknown>): Promise<void> {
+    await act.catch((error: unknown) => tell(asProblem(error)));
+  }
+
+  /** What goes wrong is the caller's, as a problem. */
+  function checked<Result>(act: Promise<Result>): Promise<Result> {
+    return act.catch((error: unknown) => Promise.reject(asProblem(error)));
+  }
+
+  async function cancel(turn: string): Promise<void> {
+    await api.request("POST", `/api/turns/${turn}/cancel`);
+  }
+
+  async function approve(...[approval, body]: Parameters<Chat["approve"]>): Promise<void> {
+    await api.request("POST", `/api/approvals/${approval}`, { body });
+  }
+
+  async function rate(turn: string, rating: "up" | "down" | null): Promise<void> {
+    const before = transcript.peek()?.turns.get(turn)?.rating ?? null;
+    const show = (shown: typeof rating) => {
+      const now = transcript.peek();
+      if (now) transcript.value = withTurn(now, turn, { rating: shown });
+    };
+    show(rating);
+    await api.request("PUT", `/api/turns/${turn}/rating`, { body: { rating } }).catch((error: unknown) => {
+      show(before);
+      throw error;
+    });
+  }
+
+  return {
+    stop: (turn) => tried(cancel(turn)),
+    rate: (turn, rating) => tried(rate(turn, rating)),
+    async approve(approval, answer) {
+      const answered = checked(approve(approval, answer));
+      await tried(answered);
+      await answered;
+    },
+    retry: (turn) => tried(more().then((acts) => acts.retry(turn))),
+    edit: (turn, text) => tried(more().then((acts) => acts.edit(turn, text))),
+    listSessions: (query, cursor) => checked(more().then((acts) => acts.listSessions(query, cursor))),
+    renameSession: (session, title) => checked(more().then((acts) => acts.renameSession(session, title))),
+    exportTranscript: (format) => checked(more().then((acts) => acts.exportTranscript(format))),
+  };
+}

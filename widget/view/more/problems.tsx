@@ -1,0 +1,42 @@
+// What went wrong: the newest thing, and prompts that could not be sent.
+import type { Problem as ChatProblem } from "../../chat.ts";
+import { IconButton } from "../buttons.tsx";
+import { Icon, icons } from "../icon.tsx";
+import { useScene, useWords } from "../scene.ts";
+
+/** Until it is dismissed. */
+export function Problem({ problem }: { readonly problem: ChatProblem }) {
+  const { chat } = useScene();
+  const say = useWords();
+  return (
+    <div class="failure problem" part="failure">
+      <p>
+        <Icon path={icons.warning} />
+        {say.code(problem.code) ?? say("problem")}
+        {problem.detail !== "" && <span class="muted">{problem.detail}</span>}
+      </p>
+      <IconButton icon={icons.close} label={say("dismiss")} onClick={() => (chat.problem.value = null)} />
+    </div>
+  );
+}
+
+export function NotSent({ id, problem }: { readonly id: string; readonly problem: ChatProblem }) {
+  const { chat } = useScene();
+  const say = useWords();
+  return (
+    <div class="failure" part="failure">
+      <p>
+        <Icon path={icons.warning} />
+        <strong>{say("not_sent")}</strong>: {say.code(problem.code) ?? problem.detail}
+      </p>
+      <div class="row">
+        <button type="button" class="button" onClick={() => void chat.resend(id)}>
+          {say("resend")}
+        </button>
+        <button type="button" class="button" onClick={() => chat.dropPending(id)}>
+          {say("discard")}
+        </button>
+      </div>
+    </div>
+  );
+}

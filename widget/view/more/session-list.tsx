@@ -1,0 +1,160 @@
+// Past conversations: found, renamed, gone on with. A chunk of its own.
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { SessionSummary } from "../../chat.ts";
+import { IconButton } from "../buttons.tsx";
+import { icons } from "../icon.tsx";
+import { useScene, useWords } from "../scene.ts";
+
+const typingMs = 250;
+
+export function SessionList() {
+  const { overlay, composer } = useScene();
+  const say = useWords();
+  const [query, setQuery] = useState("");
+  const { sessions, next, isLoading, more, rename } = useSessions(query);
+  const search = useRef<HTMLInputElement>(null);
+  useEffect(() => search.current?.focus(), []);
+  const leave = () => {
+    overlay.value = null;
+    composer.current?.focus();
+  };
+  return (
+    <div
+      class="sessions"
+      part="sessions"
+      role="group"
+      aria-label={say("sessions")}
+      onKeyDown={(event) => {
+        if (event.key !== "Escape" || event.defaultPrevented) return;
+        event.preventDefault();
+        leave();
+      }}
+    >
+      <input
+        type="search"
+        class="field"
+        dir="auto"
+        maxLength={500}
+        aria-label={say("search_sessions")}
+        placeholder={say("search_sessions")}
+        value={query}
+        ref={search}
+        onInput={({ currentTarget }) => setQuery(currentTarget.value)}
+      />
+      {!isLoading && sessions.length === 0 && <p class="notice">{say("no_sessions")}</p>}
+      <ul>
+        {sessions.map((session) => (
+          <Row key={session.session} session={session} onChosen={leave} onRename={rename} />
+        ))}
+      </ul>
+      {isLoading && <p class="notice">{say("loading")}</p>}
+      {next !== null && !isLoading && (
+        <button type="button" class="link" onClick={more}>
+          {say("more")}
+        </button>
+      )}
+    </div>
+  );
+}
+
+interface RowProps {
+  readonly session: SessionSummary;
+  readonly onChosen: () => void;
+  readonly onRename: (session: string, title: string) => void;
+}
+
+function Row({ session: { session, title, state, updatedAt }, onChosen, onRename }: RowProps) {
+  const { chat } = useScene();
+  const say = useWords();
+  const [name, setName] = useState<string | null>(null);
+  const field = useRef<HTMLInputElement>(null);
+  const isNamed = name !== null;
+  useEffect(() => void (isNamed && field.current?.focus()), [isNamed]);
+  const isCurrent = chat.session.value === session;
+  const shown = title ?? say("untitled");
+  const save = (event: Event) => {
+    event.preventDefault();
+    if (name?.trim()) onRename(session, name.trim());
+    setName(null);
+  };
+  if (name !== null)
+    return (
+      <li>
+        <form
+          class="row"
+          onSubmit={save}
+          onKeyDown={(event) => {
+            if (event.key !== "Escape") return;
+            event.preventDefault();
+            setName(null);
+          }}
+        >
+          <input
+            class="field"
+            dir="auto"
+            maxLength={200}
+            aria-label={say("rename")}
+            value={name}
+            ref={field}
+            onInput={({ currentTarget }) => setName(currentTarget.value)}
+          />
+          <button class="button primary">{say("save")}</button>
+        </form>
+      </li>
+    );
+  return (
+    <li>
+      <button
+        type="button"
+        class="session"
+        aria-current={isCurrent}
+        onClick={() => {
+          onChosen();
+          if (!isCurrent) void chat.openSession(session);
+        }}
+      >
+        <span class="session-title" dir="auto">
+          {shown}
+        </span>
+        <span class="muted">
+          {say.time(updatedAt)}
+          {(state === "running" || state === "queued") && ` · ${say("working")}`}
+          {state === "waiting" && ` · ${say("tool_waiting")}`}
+        </span>
+      </button>
+      <IconButton icon={icons.edit} label={`${say("rename")}: ${shown}`} onClick={() => setName(shown)} />
+    </li>
+  );
+}
+
+function useSessions(query: string) {
+  const { chat } = useScene();
+  const [sessions, setSessions] = useState<readonly SessionSummary[]>([]);
+  const [next, setNext] = useState<string | null>(null);
+  const [isLoading, setLoading] = useState(true);
+  const newest = useRef(0);
+  const load = async (cursor?: string) => {
+    const mine = ++newest.current;
+    setLoading(true);
+    try {
+      const page = await chat.listSessions(query.trim(), cursor);
+      // A slow answer to what was asked before says nothing about what is asked now.
+      if (mine !== newest.current) return;
+      setSessions((known) => (cursor === undefined ? page.sessions : [...known, ...page.sessions]));
+      setNext(page.next);
+    } catch {
+      // The chat shows what went wrong.
+    }
+    if (mine === newest.current) setLoading(false);
+  };
+  useEffect(() => {
+    const timer = setTimeout(() => void load(), query === "" ? 0 : typingMs);
+    return () => clearTimeout(timer);
+  }, [query]);
+  const rename = (session: string, title: string) => {
+    const renamed = () =>
+      setSessions((known) => known.map((one) => (one.session === session ? { ...one, title } : one)));
+    void chat.renameSession(session, title).then(renamed, () => {});
+  };
+  return { sessions, next, isLoading, rename, more: () => void load(next ?? undefined) };
+}

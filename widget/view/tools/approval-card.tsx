@@ -1,0 +1,148 @@
+// A tool call that waits for a person: what it will do, in words and exactly, how long there is, and the answer; then what was decided, and by whom.
+import { useRef, useState } from "preact/hooks";
+import type { ApprovalAnswer } from "../../chat.ts";
+import type { Approval } from "../../transcript.ts";
+import { useNow } from "../clock.ts";
+import { Diff } from "./diff.tsx";
+import { useScene, useWords } from "../scene.ts";
+import { changesOf, describeTool } from "./tool-words.ts";
+import { minutes } from "../words.ts";
+
+/** Tools that a person answers each time anew. */
+const personal = new Set(["AskUserQuestion", "ExitPlanMode"]);
+
+export function ApprovalCard({ approval, isWaiting }: { readonly approval: Approval; readonly isWaiting: boolean }) {
+  const say = useWords();
+  const { question, exact, name } = describeTool(approval.tool, approval.input);
+  const changes = changesOf(approval.tool, approval.input);
+  if (!isWaiting) return <Decision approval={approval} />;
+  const raw = <pre dir="auto">{exact ?? JSON.stringify(approval.input, null, 2)}</pre>;
+  return (
+    <div class="approval" part="approval" role="group" aria-label={say(question, { tool: name })}>
+      <p class="approval-question">{say(question, { tool: name })}</p>
+      {approval.reason && (
+        <p class="muted" dir="auto">
+          {approval.reason}
+        </p>
+      )}
+      {changes.length > 0 ? <Diff changes={changes} /> : raw}
+      <Answer approval={approval} />
+    </div>
+  );
+}
+
+function Answer({ approval }: { readonly approval: Approval }) {
+  const say = useWords();
+  const [isDenying, setDenying] = useState(false);
+  const [reason, setReason] = useState("");
+  const [isSent, answer] = useAnswer(approval);
+  const field = useRef<HTMLInputElement>(null);
+  const deny = () => answer({ decision: "deny", message: reason.trim() || undefined });
+  if (isDenying)
+    return (
+      <form
+        class="row"
+        onSubmit={(event) => {
+          event.preventDefault();
+          deny();
+        }}
+      >
+        <input
+          class="field"
+          ref={field}
+          dir="auto"
+          maxLength={10_000}
+          aria-label={say("reason")}
+          placeholder={say("reason")}
+          value={reason}
+          onInput={({ currentTarget }) => setReason(currentTarget.value)}
+        />
+        <button class="button danger" disabled={isSent}>
+          {say("deny")}
+        </button>
+        <button type="button" class="button" onClick={() => setDenying(false)}>
+          {say("back")}
+        </button>
+      </form>
+    );
+  return (
+    <div class="row">
+      <button type="button" class="button primary" disabled={isSent} onClick={() => answer({ decision: "allow" })}>
+        {say("allow")}
+      </button>
+      {!personal.has(approval.tool) && (
+        <button
+          type="button"
+          class="button"
+          disabled={isSent}
+          onClick={() => answer({ decision: "allow", scope: "session" })}
+        >
+          {say("allow_session")}
+        </button>
+      )}
+      <button
+        type="button"
+        class="button"
+        disabled={isSent}
+        onClick={() => {
+          setDenying(true);
+          // The field is drawn by then.
+          setTimeout(() => field.current?.focus());
+        }}
+      >
+        {say("deny")}
+      </button>
+      <TimeLeft until={approval.expiresAt} />
+    </div>
+  );
+}
+
+/** Whether an answer is under way, and how one is given: the buttons are good again where it could not be sent. */
+export function useAnswer(approval: Approval): [boolean, (answer: ApprovalAnswer) => void] {
+  const { chat, decidedHere, composer } = useScene();
+  const [isSent, setSent] = useState(false);
+  const answer = (given: ApprovalAnswer) => {
+    setSent(true);
+    decidedHere.add(approval.id);
+    // The button that has the focus goes away with its card.
+    composer.current?.focus({ preventScroll: true });
+    void chat
+      .approve(approval.id, given)
+      .catch(() => decidedHere.delete(approval.id))
+      .finally(() => setSent(false));
+  };
+  return [isSent, answer];
+}
+
+export function TimeLeft({ until }: { readonly until: string }) {
+  const say = useWords();
+  const now = useNow(true);
+  return <span class="time-left">{say("time_left", { time: minutes(Date.parse(until) - now) })}</span>;
+}
+
+interface DecisionProps {
+  readonly approval: Approval;
+  readonly allowed?: "allowed" | "answered";
+}
+
+export function Decision({ approval, allowed = "allowed" }: DecisionProps) {
+  const { decidedHere } = useScene();
+  const say = useWords();
+  const { decision, by, scope, message, id } = approval;
+  if (decision === null) return null;
+  const isTimeout = by !== null && "gateway" in by && by.gateway === "timeout";
+  const text = decision === "deny" ? "denied" : scope === "session" ? "allowed_session" : allowed;
+  const where = decidedHere.has(id) || isTimeout ? "" : ` · ${say("decided_elsewhere")}`;
+  return (
+    <p class="decision" part="decision">
+      {isTimeout ? say("denied_timeout") : say(text, { who: say.by(by) })}
+      {where}
+      {decision === "deny" && message && !isTimeout && (
+        <>
+          {": "}
+          <bdi>{message}</bdi>
+        </>
+      )}
+    </p>
+  );
+}

@@ -1,0 +1,22 @@
+// The view of changes: lines that were taken out and put in.
+import { diffLines } from "./line-diff.ts";
+import type { Change } from "./tool-words.ts";
+
+const signs = { same: " ", out: "-", in: "+" } as const;
+
+export function Diff({ changes }: { readonly changes: readonly Change[] }) {
+  return (
+    <>
+      {changes.map(({ before, after }, index) => (
+        <pre key={index} class="diff">
+          {diffLines(before, after).map(({ kind, text }, line) => (
+            <span key={line} class={kind}>
+              {signs[kind]} {text}
+              {"\n"}
+            </span>
+          ))}
+        </pre>
+      ))}
+    </>
+  );
+}
