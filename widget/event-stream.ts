@@ -1,11 +1,10 @@
 // A session's events, from wherever in this browser its one EventSource is: the page that holds the session's lock has it, and tells the
 // others. Where locks or channels are missing every page has its own. A hidden page keeps it only while something runs or is queued.
 import type { Api } from "./api.ts";
-import type { Browser, Channel } from "./browser.ts";
+import type { Browser, Channel, Timer } from "./browser.ts";
 import { openConnection, type Connection, type Line } from "./connection.ts";
 import { createFollower, type Follower, type Told } from "./follower.ts";
 import { holdLock, holdOneOf } from "./locks.ts";
-import { openPolling } from "./polling.ts";
 import type { WireEvent } from "./transcript.ts";
 
 export interface EventStream {
@@ -83,16 +82,32 @@ export function openEventStream(options: EventStreamOptions): EventStream {
     channel?.post({ kind: "lead" } satisfies Told);
     const slots = Array.from({ length: maxStreams }, (_, at) => `sluice ${api.gateway} stream ${at}`);
     const giveUpLead = giveUp;
-    const waiting = browser.setTimeout(() => (line = openPolling(lineOptions())), patienceMs);
+    const stopWaiting = pollAfterAWhile();
     const giveUpSlot = holdOneOf(locks!, slots, () => {
-      browser.clearTimeout(waiting);
+      stopWaiting();
       line?.close();
       line = openConnection(lineOptions());
     });
     giveUp = () => {
-      browser.clearTimeout(waiting);
+      stopWaiting();
       giveUpSlot();
       giveUpLead?.();
+    };
+  }
+
+  function pollAfterAWhile(): () => void {
+    let isOver = false;
+    let timer: Timer | undefined;
+    const wait = () => {
+      if (!isOver) timer = browser.setTimeout(poll, patienceMs);
+    };
+    // Without a network it does not come.
+    const poll = () => void import("./polling.ts").then((polling) => isOver || begin(polling), wait);
+    const begin = ({ openPolling }: typeof import("./polling.ts")) => (line = openPolling(lineOptions()));
+    wait();
+    return () => {
+      isOver = true;
+      browser.clearTimeout(timer);
     };
   }
 

@@ -2,7 +2,7 @@
 import type { Api } from "./api.ts";
 import type { Browser, Timer } from "./browser.ts";
 import { silenceMs, type Connection } from "./connection.ts";
-import { readEvents } from "./polling.ts";
+import { readEvents } from "./read-events.ts";
 import { createRetry } from "./retry.ts";
 import type { WireEvent } from "./transcript.ts";
 

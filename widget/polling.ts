@@ -1,48 +1,12 @@
-// Events without a stream of one's own: read up to a place that is known, once or again and again.
-import type { Api } from "./api.ts";
-import { finalState, lostState, type ConnectionOptions, type Line } from "./connection.ts";
-import { ApiProblem, asProblem } from "./problem.ts";
-import { createRetry } from "./retry.ts";
-import type { WireEvent } from "./transcript.ts";
+// For a page that has no place for a stream: asking for events again and again. Loaded when there is such a page.
 import type { Timer } from "./browser.ts";
-
-export interface Part {
-  readonly api: Api;
-  readonly session: string;
-  readonly after: number;
-  /** Reads on to the event with this `seq`, which must be there. */
-  readonly until: number;
-  readonly onEvent: (event: WireEvent) => void;
-  readonly signal: AbortSignal;
-}
-
-/** Rejects with an `ApiProblem` where it did not get so far. */
-export async function readEvents({ api, session, after, until, onEvent, signal }: Part): Promise<void> {
-  if (after >= until) return;
-  const headers = { Accept: "application/x-ndjson" };
-  const reply = await api.request("GET", `/api/sessions/${session}/events?after=${after}`, { headers, signal });
-  const reader = reply.body!.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  try {
-    for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      const lines = (rest + part.value).split("\n");
-      rest = lines.pop()!;
-      for (const line of lines) {
-        const event = JSON.parse(line) as WireEvent;
-        if (event.type !== "ping") onEvent(event);
-        if ((event.seq ?? 0) >= until) return;
-      }
-    }
-  } finally {
-    // The stream has no end of its own.
-    void reader.cancel().catch(() => {});
-  }
-  throw new ApiProblem("unreachable", 0, "The events broke off.");
-}
+import { finalState, lostState, type ConnectionOptions, type Line } from "./connection.ts";
+import { asProblem, type ApiProblem } from "./problem.ts";
+import { readEvents } from "./read-events.ts";
+import { createRetry } from "./retry.ts";
 
 const everyMs = 2000;
 
-/** For a page that has no place for a stream: HTTP/1.1 has six connections a host, and other things to do with them. */
 export function openPolling(options: ConnectionOptions): Line {
   const { api, browser, session, onEvent, onState } = options;
   const retry = createRetry(browser);

@@ -1,10 +1,7 @@
 // /api/approvals: tool calls that wait for a person, and their answers.
 import type { Context, Hono } from "hono";
-import { GatewayError } from "../protocol/errors.ts";
 import { answerApproval, listApprovals } from "../protocol/requests.ts";
 import type { ApprovalRow } from "../store/port.ts";
-import { questionTool } from "../turns/decision.ts";
-import { visitorKey } from "./auth/authenticate.ts";
 import type { Env } from "./env.ts";
 import { pathId, readJson, readQuery } from "./input.ts";
 import { timeOf, type RouteDeps } from "./routes.ts";
@@ -22,14 +19,9 @@ async function getApprovals(c: Context<Env>, { store }: RouteDeps): Promise<Resp
   return c.json({ approvals: page.map(approvalJson), next_cursor: next });
 }
 
-async function postApproval(c: Context<Env>, { store, turns }: RouteDeps): Promise<Response> {
+async function postApproval(c: Context<Env>, { turns }: RouteDeps): Promise<Response> {
   const id = pathId(c, "approval");
   const answer = await readJson(c, answerApproval);
-  const tool = (await store.approval(c.get("caller"), id))?.requested.tool;
-  const isOfTool = tool !== undefined && tool !== questionTool;
-  // Nobody vouches for them: what the agent must not do unasked they cannot let it do.
-  if (c.get("identity").key === visitorKey && answer.decision === "allow" && isOfTool)
-    throw new GatewayError("forbidden", "A visitor of a public agent cannot allow it a tool.");
   return c.json(approvalJson(await turns.approvals.answer(c.get("caller"), id, answer)));
 }
 

@@ -6,8 +6,7 @@ import type { Context } from "hono";
 import { RateLimiterMemory, type RateLimiterRes } from "rate-limiter-flexible";
 import { GatewayError } from "../protocol/errors.ts";
 import { visitorRate, type Limits, type Rate } from "../protocol/limits.ts";
-import type { Owner } from "../protocol/callers.ts";
-import { visitorKey } from "./auth/authenticate.ts";
+import { visitorKey, type Owner } from "../protocol/callers.ts";
 import type { Env } from "./env.ts";
 
 export interface Rates {

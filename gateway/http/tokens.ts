@@ -6,7 +6,7 @@ import { GatewayError } from "../protocol/errors.ts";
 import { createToken } from "../protocol/requests.ts";
 import type { z } from "zod";
 import { bodyLimit } from "hono/body-limit";
-import { visitorKey } from "./auth/authenticate.ts";
+import { visitorKey } from "../protocol/callers.ts";
 import { renewableS, type Signer } from "./auth/signed.ts";
 import type { Env } from "./env.ts";
 import { pathId, readJson } from "./input.ts";

@@ -7,6 +7,9 @@ export interface Owner {
   readonly user: string | null;
 }
 
+/** Visitors of public agents belong to this key: it has no secret, and nobody vouches for them. */
+export const visitorKey = "visitors";
+
 /**
  * Who asks. `reach` says what they see: `user` the sessions of just this key and user, `key` those of every user of the key,
  * `all` everything (the gateway itself, and administrators).

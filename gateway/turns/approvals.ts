@@ -5,12 +5,12 @@ import type { Decision } from "../claude/control.ts";
 import type { ToolQuestion } from "../claude/questions.ts";
 import type { EventLog } from "../log/event-log.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
-import { callerBy, gatewayCaller, type Caller } from "../protocol/callers.ts";
+import { callerBy, gatewayCaller, visitorKey, type Caller } from "../protocol/callers.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { By, EventOf } from "../protocol/events.ts";
 import type { AnswerApproval } from "../protocol/requests.ts";
 import type { ApprovalRow, Store } from "../store/port.ts";
-import { decisionOf, outcomeOf, type Outcome } from "./decision.ts";
+import { decisionOf, outcomeOf, questionTool, type Outcome } from "./decision.ts";
 import { stateChange } from "./machine.ts";
 
 export interface Approvals {
@@ -151,6 +151,9 @@ export function createApprovals({ store, log, now = Date.now, newId = randomUUID
     if (!row) throw new GatewayError("not_found", `There is no approval "${id}".`);
     const entry = open.get(id);
     if (!entry || entry.isSettled) throw await decidedAlready(caller, row, entry);
+    // What a public agent must not do unasked its visitors cannot let it do; what it asks them is theirs to say.
+    if (caller.key === visitorKey && given.decision === "allow" && entry.question.tool !== questionTool)
+      throw new GatewayError("forbidden", "A visitor of a public agent cannot allow it a tool.");
     const by = callerBy(caller);
     const outcome = outcomeOf(entry.question, entry.agent, given);
     settle(entry, outcome, by);

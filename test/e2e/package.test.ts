@@ -28,9 +28,13 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-test("the published package carries JavaScript alone, and answers from below node_modules", () => {
+test("the published package carries JavaScript alone, with the widget and its types, and answers from below node_modules", () => {
   const files = readdirSync(installed, { recursive: true, encoding: "utf8" });
-  expect(files.filter((file) => file.endsWith(".ts"))).toEqual([]);
+  expect(files.filter((file) => file.endsWith(".ts") && !file.endsWith(".d.ts"))).toEqual([]);
+  const widget = files.filter((file) => file.startsWith("widget/")).map((file) => file.replace(/-[0-9a-f]{8}\./, "."));
+  expect(widget).toEqual(
+    expect.arrayContaining(["widget/dist/widget.js", "widget/dist/embed.mjs", "widget/dist/page.d.ts"]),
+  );
   const bin = join(installed, "gateway/bin.js");
   const run = (...args: string[]) =>
     execFileSync(process.execPath, [bin, ...args], { cwd: folder, encoding: "utf8", stdio: "pipe" });

@@ -29,6 +29,7 @@ beforeAll(async () => {
     agents: [
       { name: "red", ...coder },
       { name: "blue", ...coder },
+      { name: "lead", supervises: ["red", "blue"] },
     ],
     dataFolder: newFolder(scene, "data"),
   };
@@ -82,6 +83,23 @@ describe("agents with worktrees and the real CLI", () => {
     const said = JSON.stringify(scene.requests.at(-1)!.body.messages);
     expect(said).toContain("draft\\nred");
     expect(said).toContain("echo draft");
+  });
+
+  test("a supervisor has both work at the same time, and sees what each has changed in its worktree", async () => {
+    const call = (name: string, input: object) => ({ name: `mcp__sluice__${name}`, input });
+    const work = (agent: string) =>
+      call("message_agent", { agent, prompt: bash(`echo for-lead >by-${agent}.txt`), wait: false });
+    const prompt = [
+      [work("red"), work("blue")],
+      [call("read_turn", { turn: "{{1.turn}}", wait: true }), call("read_turn", { turn: "{{2.turn}}", wait: true })],
+      [call("agent_changes", { agent: "red" }), call("agent_changes", { agent: "blue" })],
+    ].map((calls) => `demo:tools ${JSON.stringify(calls)}`);
+    const told = await tell("lead", [...prompt, "demo:text RED {{5.diff}} BLUE {{6.diff}}"].join("\n"));
+    expect(told).toMatchObject({ state: "completed" });
+    const [red, blue] = String(told["answer"]).split("BLUE");
+    expect(red).toContain("b/by-red.txt");
+    expect(red).not.toContain("b/by-blue.txt");
+    expect(blue).toContain("b/by-blue.txt");
   });
 
   test("a gateway whose agent's workspace gets no worktree does not start, and says which and why", async () => {

@@ -83,7 +83,8 @@ const widgetParts: Record<string, { readonly files: RegExp; readonly mayImport: 
   copy: { files: /^copy\.ts$/, mayImport: [] },
   markdown: { files: /^markdown\//, mayImport: ["copy"] },
   network: {
-    files: /^(api|browser|connection|event-stream|follower|locks|polling|problem|retry|storage|tokens)\.ts$/,
+    files:
+      /^(api|browser|connection|event-stream|follower|locks|polling|problem|read-events|retry|storage|tokens)\.ts$/,
     mayImport: ["transcript", "options"],
   },
   chat: {

@@ -86,7 +86,7 @@ test("mount of the README: facts of the page go with the next prompt, and the pa
 
 describe("the element", () => {
   const element = (attributes = "") =>
-    `<script src="${scene.gateway.address}/widget.js" data-target="#none"></script>` +
+    `<script type="module" src="${scene.gateway.address}/widget.mjs"></script>` +
     `<sluice-chat mode="inline" token-url="/sluice-token" ${attributes}></sluice-chat><div id="elsewhere"></div>`;
 
   test("heeds every change of its attributes and properties while it lives", async () => {
@@ -124,7 +124,7 @@ describe("the element", () => {
   test("heeds properties that were set before it was defined", async () => {
     const early = `<sluice-chat></sluice-chat><script>
       Object.assign(document.querySelector("sluice-chat"), { mode: "inline", greeting: "Early", tokenUrl: "/sluice-token" });
-    </script><script src="${scene.gateway.address}/widget.js" data-target="#none"></script>`;
+    </script><script type="module" src="${scene.gateway.address}/widget.mjs"></script>`;
     const { widget } = await scene.open({ url: scene.site.serve("/early", early) });
     await widget.getByText("Early").waitFor();
     expect(await widget.locator(".panel").getAttribute("role")).toBe("region");

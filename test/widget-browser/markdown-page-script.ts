@@ -8,7 +8,7 @@ interface Shown {
   readonly view: MarkdownView;
 }
 
-const texts = { copy: "Copy", copied: "Copied", image: "Image" };
+const texts = { copy: "Copy", copied: "Copied", image: "Image", task: "Task" };
 const violations: string[] = [];
 addEventListener("securitypolicyviolation", (event) =>
   violations.push(`${event.violatedDirective} ${event.blockedURI}`),

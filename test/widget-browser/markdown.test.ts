@@ -22,7 +22,7 @@ afterAll(() => scene.close());
 function recorded(origin: string, text: string): SeenNode {
   const { target, root } = recordedTarget();
   root.className = "md";
-  const texts = { copy: "Copy", copied: "Copied", image: "Image" };
+  const texts = { copy: "Copy", copied: "Copied", image: "Image", task: "Task" };
   const view = createMarkdown(target, { imageOrigins: [origin], texts });
   view.append(text);
   view.end();

@@ -16,7 +16,7 @@ const budgets: Readonly<Record<string, number>> = {
   /** Tool calls, approvals, questions, changes, to-do lists. */
   tools: 7.5 * kilobyte,
   /** What can be done with messages, failures, menu, list of conversations, images, announcements. */
-  more: 7 * kilobyte,
+  more: 8 * kilobyte,
   "more-acts": 1.5 * kilobyte,
   "texts-de": 2.5 * kilobyte,
   highlight: 25 * kilobyte,

@@ -19,7 +19,7 @@ export interface Piece {
 
 export interface DomOptions {
   readonly imageOrigins: readonly string[];
-  readonly texts: { readonly copy: string; readonly copied: string; readonly image: string; readonly task: string };
+  readonly texts: { readonly copy: string; readonly copied: string; readonly image: string; readonly task?: string };
   /** A block of code has closed: its lines stand in `code`. */
   readonly onCode?: (code: Element, language: string) => void;
 }
@@ -163,7 +163,7 @@ export function createDomSink(target: Element, options: DomOptions): Sink<Piece>
       const box = create("input");
       box.setAttribute("type", "checkbox");
       box.setAttribute("disabled", "");
-      box.setAttribute("aria-label", options.texts.task);
+      if (options.texts.task) box.setAttribute("aria-label", options.texts.task);
       if (shape.isDone) box.setAttribute("checked", "");
       element.className = "task";
       element.prepend(box);

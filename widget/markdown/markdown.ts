@@ -21,7 +21,7 @@ export interface MarkdownView {
 export interface MarkdownOptions {
   /** Whose images may be shown: origins. */
   readonly imageOrigins: readonly string[];
-  readonly texts: { readonly copy: string; readonly copied: string; readonly image: string; readonly task: string };
+  readonly texts: { readonly copy: string; readonly copied: string; readonly image: string; readonly task?: string };
   /** Colours a block of code once it has closed; null: the language is not known. */
   readonly highlight?: ((code: string, language: string) => Promise<readonly Token[] | null>) | undefined;
 }

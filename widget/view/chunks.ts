@@ -17,7 +17,7 @@ export const ToolCard = lazy<{ readonly block: ToolBlock; readonly turn: string 
   async () => (await tools()).ToolCard,
 );
 export const SessionList = lazy<object>(async () => (await more()).SessionList);
-export const MenuItems = lazy<{ readonly onDone: () => void }>(async () => (await more()).MenuItems);
+export const Menu = lazy<object>(async () => (await more()).Menu);
 export const Edit = lazy<EditProps>(async () => (await more()).Edit);
 export const TurnActions = lazy<TurnActionsProps>(async () => (await more()).TurnActions);
 export const AddImage = lazy<object>(async () => (await more()).AddImage);

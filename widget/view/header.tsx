@@ -1,7 +1,7 @@
 // The panel's head: whose chat it is, how it stands, and what else can be done.
 import { IconButton } from "./buttons.tsx";
 import { icons } from "./icon.tsx";
-import { Menu } from "./menu.tsx";
+import { Menu } from "./chunks.ts";
 import { useScene, useWords } from "./scene.ts";
 
 export function Header({ isClosable }: { readonly isClosable: boolean }) {
@@ -35,7 +35,7 @@ export function Header({ isClosable }: { readonly isClosable: boolean }) {
             scene.composer.current?.focus();
           }}
         />
-        <Menu />
+        <Menu fallback={<span class="icon-button" />} />
         {isClosable && <IconButton icon={icons.close} part="close" label={say("close")} onClick={scene.close} />}
       </div>
     </header>

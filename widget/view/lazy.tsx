@@ -30,3 +30,20 @@ export function lazy<Props extends object>(
     return <Component {...(props as unknown as Props)} />;
   };
 }
+
+/** An effect whose code is fetched first; `attach` resolves with what ends it. */
+export function useLater(attach: () => Promise<() => void>, inputs: readonly unknown[]): void {
+  useEffect(() => {
+    let isGone = false;
+    let detach = () => {};
+    void attach().then(
+      (end) => (isGone ? end() : (detach = end)),
+      // Without its code there is nothing to end.
+      () => undefined,
+    );
+    return () => {
+      isGone = true;
+      detach();
+    };
+  }, inputs);
+}

@@ -1,9 +1,10 @@
 // The conversation: what scrolls, who is followed, and the keys that go from message to message. It is no live region: see the announcer.
-import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
-import { Older } from "./chunks.ts";
+import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import { more, Older } from "./chunks.ts";
 import { Exchange } from "./exchange.tsx";
 import { createFollow, type Follow } from "./follow.ts";
 import { Icon, icons } from "./icon.tsx";
+import { useLater } from "./lazy.tsx";
 import { PendingPrompts } from "./pending.tsx";
 import { useScene, useWords } from "./scene.ts";
 import { Empty } from "./empty.tsx";
@@ -22,18 +23,10 @@ export function Log() {
   useLayoutEffect(() => follow.toEnd(), [session]);
   const sent = chat.pending.value.length;
   useLayoutEffect(() => void (sent > 0 && follow.toEnd()), [sent]);
-  useEffect(() => chooseStop(scroller.current!));
+  useLater(async () => (await more()).watchKeys(scroller.current!, content.current!, composer), []);
   return (
     <div class="log-frame">
-      <section
-        class="log"
-        part="log"
-        aria-label={say("conversation")}
-        aria-busy={chat.isLoading.value}
-        ref={scroller}
-        onKeyDown={(event) => walk(event, scroller.current!, composer.current)}
-        onFocusIn={({ target, currentTarget }) => keepStop(currentTarget, target as Element)}
-      >
+      <section class="log" part="log" aria-label={say("conversation")} aria-busy={chat.isLoading.value} ref={scroller}>
         <div class="log-content" ref={content}>
           {parts.olderCursor.value !== null && <Older scroller={scroller} />}
           {turns.map((turn) => (
@@ -75,46 +68,4 @@ function Latest({ follow }: { readonly follow: Follow }) {
       {fresh > 0 ? say("latest_count", { count: fresh }) : say("latest")}
     </button>
   );
-}
-
-const stops = "article, .pending";
-
-/** The Tab key stops at one message of all. */
-function chooseStop(log: HTMLElement): void {
-  if (log.querySelector('article[tabindex="0"]')) return;
-  const last = [...log.querySelectorAll<HTMLElement>(stops)].at(-1);
-  if (last) last.tabIndex = 0;
-}
-
-function keepStop(log: HTMLElement, target: Element): void {
-  const article = target.closest<HTMLElement>(stops);
-  if (!article || article.tabIndex === 0) return;
-  for (const other of log.querySelectorAll<HTMLElement>('article[tabindex="0"]')) other.tabIndex = -1;
-  article.tabIndex = 0;
-}
-
-/** Up, Down, Home, End between messages; Enter into one; Esc back to the composer. */
-function walk(event: KeyboardEvent, log: HTMLElement, composer: HTMLElement | null): void {
-  const target = event.target as HTMLElement;
-  if (event.key === "Escape") {
-    composer?.focus();
-    event.preventDefault();
-    event.stopPropagation();
-    return;
-  }
-  if (!target.matches(stops) || event.altKey || event.ctrlKey || event.metaKey) return;
-  const all = [...log.querySelectorAll<HTMLElement>(stops)];
-  const here = all.indexOf(target);
-  const next: Record<string, HTMLElement | null | undefined> = {
-    ArrowUp: all[here - 1],
-    ArrowDown: all[here + 1],
-    Home: all[0],
-    End: all.at(-1),
-    Enter: target.querySelector<HTMLElement>("a[href], button:not([disabled]), input, textarea"),
-  };
-  if (!(event.key in next)) return;
-  event.preventDefault();
-  const goal = next[event.key];
-  goal?.focus({ preventScroll: true });
-  goal?.scrollIntoView({ block: "nearest" });
 }

@@ -4,7 +4,7 @@ import { timingSafeEqual } from "node:crypto";
 import type { Context, MiddlewareHandler } from "hono";
 import { getCookie } from "hono/cookie";
 import { GatewayError } from "../../protocol/errors.ts";
-import type { Caller } from "../../protocol/callers.ts";
+import { visitorKey, type Caller } from "../../protocol/callers.ts";
 import type { Supervisor, Supervisors } from "../../agents/supervisors.ts";
 import { browserScopes, scopes as allScopes, toolScopes, type Scope } from "../../protocol/scopes.ts";
 import type { Env } from "../env.ts";
@@ -21,9 +21,6 @@ export interface AuthDeps {
   readonly openCaller?: Caller | undefined;
   readonly now?: () => number;
 }
-
-/** Visitors of public agents belong to this key: it has no secret. */
-export const visitorKey = "visitors";
 
 export const cookieName = "sluice_sign_in";
 

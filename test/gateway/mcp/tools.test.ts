@@ -165,6 +165,25 @@ describe("the tools", () => {
     expect(await client.data("cancel_turn", { turn: sent.turn })).toMatchObject({ state: "failed" });
   });
 
+  test("[A5] a visitor of a public agent cannot allow it a tool here either", async () => {
+    await close();
+    const origin = "https://shop.example";
+    const shop = readAgent({ name: "shop", public: { origins: [origin] } });
+    await open({ agents: [shop] });
+    const { token } = await app.json("/api/tokens", { json: { agent: "shop" }, headers: { origin } });
+    const { session, turn } = await app.json("/api/turns", { key: token, json: { prompt: "x" } });
+    const decision = app.turns.approvals.ask(shop, session!, question(turn!), new AbortController().signal);
+    const approval = await until("the question", async () => {
+      const { approvals } = await app.json<{ approvals: { approval: string }[] }>("/api/approvals", { key: token });
+      return approvals[0]?.approval;
+    });
+    const visitor = await connect(token);
+    for (const scope of ["once", "session"])
+      expect(await visitor.fault("answer_approval", { approval, decision: "allow", scope })).toMatch(/^forbidden/);
+    await visitor.data("answer_approval", { approval, decision: "deny" });
+    expect(await decision).toMatchObject({ behavior: "deny" });
+  });
+
   test("a question of the agent ends the wait, and answer_approval decides it", async () => {
     const client = await connect();
     const asked = client.call("message_agent", { agent: "coder", prompt: "Make it" });

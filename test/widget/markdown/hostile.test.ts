@@ -6,7 +6,7 @@ import { hostile } from "../../support/markdown/hostile.ts";
 import { recordedTarget, type RecordedElement } from "./recording-document.ts";
 
 const gateway = "https://gateway.example";
-const texts = { copy: "Copy", copied: "Copied", image: "Image" };
+const texts = { copy: "Copy", copied: "Copied", image: "Image", task: "Task" };
 
 /** Draws the text; after each piece every element that was ever made is looked at, also those that are gone again. */
 function drawn(...pieces: string[]): RecordedElement {

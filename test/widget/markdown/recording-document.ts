@@ -12,7 +12,7 @@ const elements = new Set(
   ),
 );
 const attributes = new Set(
-  "dir part type disabled checked start href title rel target alt src loading referrerpolicy".split(" "),
+  "dir part aria-label type disabled checked start href title rel target alt src loading referrerpolicy".split(" "),
 );
 
 class RecordedNode {

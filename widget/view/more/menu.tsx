@@ -1,9 +1,9 @@
-// A button with a menu; what is in it comes with a chunk of its own.
+// A button with a menu.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { IconButton } from "./buttons.tsx";
-import { icons } from "./icon.tsx";
-import { MenuItems } from "./chunks.ts";
-import { useWords } from "./scene.ts";
+import { IconButton } from "../buttons.tsx";
+import { icons } from "../icon.tsx";
+import { MenuItems } from "./menu-items.tsx";
+import { useWords } from "../scene.ts";
 
 export function Menu() {
   const say = useWords();

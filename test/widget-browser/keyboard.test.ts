@@ -1,0 +1,157 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openWidgetScene, type WidgetPage, type WidgetScene } from "../support/widget-page.ts";
+
+// Everything by keys alone; where the focus is; and what a screen reader is told.
+
+let scene: WidgetScene;
+beforeAll(async () => {
+  scene = await openWidgetScene();
+});
+afterAll(() => scene.close());
+
+/** A page of the gateway's origin with a bubble on it, a button, and a shortcut on every key. */
+async function openBubble(): Promise<WidgetPage & { readonly keys: () => Promise<string[]> }> {
+  const context = await scene.browser.newContext();
+  await context.route("**/host", (route) =>
+    route.fulfill({
+      contentType: "text/html",
+      body: `<!doctype html><title>A page</title><button id="mine">Mine</button><script src="/widget.js" data-session="new"></script>`,
+    }),
+  );
+  await context.addInitScript(() => {
+    const pressed: string[] = [];
+    Object.assign(globalThis, { pressed });
+    for (const type of ["keydown", "keyup", "keypress"])
+      document.addEventListener(type, (event) => pressed.push((event as KeyboardEvent).key));
+  });
+  const opened = await scene.open({ url: `${scene.gateway.address}/host`, context });
+  return {
+    ...opened,
+    keys: () => opened.page.evaluate(() => (globalThis as unknown as { pressed: string[] }).pressed.splice(0)),
+  };
+}
+
+/** What has the focus, in the shadow tree where it is there: a label, or the element's name. */
+const focused = ({ page }: WidgetPage) =>
+  page.evaluate(() => {
+    const outer = document.activeElement;
+    const inner = outer?.shadowRoot?.activeElement ?? outer;
+    return inner?.getAttribute("aria-label") ?? inner?.id ?? inner?.localName;
+  });
+
+test("opened by a key the focus is in the composer, Esc closes it and brings the focus back, and no key reaches the page", async () => {
+  const opened = await openBubble();
+  const { page, composer, widget, keys } = opened;
+  await page.locator("#mine").focus();
+  await page.keyboard.press("Tab");
+  expect(await focused(opened)).toBe("Open chat: Assistant");
+  await keys();
+  await page.keyboard.press("Enter");
+  await widget.locator(".panel.is-open").waitFor();
+  await expect.poll(() => focused(opened)).toBe("Message");
+  await composer.pressSequentially("j/k?");
+  expect(await composer.inputValue()).toBe("j/k?");
+  await composer.fill("");
+  await page.keyboard.press("Escape");
+  await widget.locator(".panel.is-open").waitFor({ state: "detached" });
+  await expect.poll(() => focused(opened)).toBe("Open chat: Assistant");
+  // The Tab that led to it, which was pressed in the page, has been taken off before.
+  expect(await keys()).toEqual([]);
+});
+
+test("opened by the page it takes no focus", async () => {
+  const opened = await openBubble();
+  await opened.page.locator("#mine").focus();
+  await opened.widget.locator(".launcher").waitFor();
+  await opened.page.evaluate(() => document.querySelector("sluice-chat")!.setAttribute("open", ""));
+  await opened.widget.locator(".panel.is-open .composer").waitFor();
+  expect(await focused(opened)).toBe("mine");
+});
+
+test("a conversation by keys: from message to message, into one and back, an approval, earlier prompts", async () => {
+  const opened = await scene.open();
+  const { page, widget, composer, ask, send, settled } = opened;
+  await ask("demo:text first");
+  await ask("demo:text second");
+  await page.keyboard.press("Shift+Tab");
+  await widget.locator("article:focus").waitFor();
+  await page.keyboard.press("Home");
+  expect(await widget.locator("article:focus").innerText()).toContain("demo:text first");
+  await page.keyboard.press("ArrowDown");
+  expect(await widget.locator("article:focus").innerText()).toContain("first");
+  await page.keyboard.press("Enter");
+  expect(await focused(opened)).toBe("Copy answer");
+  await page.keyboard.press("Escape");
+  expect(await focused(opened)).toBe("Message");
+  await page.keyboard.press("Shift+Tab");
+  await page.keyboard.press("End");
+  expect(await widget.locator("article:focus").innerText()).toContain("second");
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("ArrowUp");
+  expect(await composer.inputValue()).toBe("demo:text second");
+  await page.keyboard.press("ArrowUp");
+  expect(await composer.inputValue()).toBe("demo:text first");
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("ArrowDown");
+  expect(await composer.inputValue()).toBe("");
+  await send('demo:tool Bash {"command":"touch by-key"}');
+  await widget.locator(".approval").waitFor();
+  await widget.getByRole("button", { name: "Allow", exact: true }).focus();
+  await page.keyboard.press("Enter");
+  await settled();
+  expect(await focused(opened)).toBe("Message");
+});
+
+test("Enter in the middle of an input method's word sends nothing; Shift+Enter begins a line", async () => {
+  const { page, widget, composer } = await scene.open();
+  await composer.fill("にほん");
+  await composer.dispatchEvent("keydown", { key: "Enter", isComposing: true });
+  await composer.dispatchEvent("keydown", { key: "Enter", keyCode: 229 });
+  expect(await composer.inputValue()).toBe("にほん");
+  await composer.press("Shift+Enter");
+  await composer.pressSequentially("x");
+  expect(await composer.inputValue()).toBe("にほん\nx");
+  expect(await widget.locator(".prompt").count()).toBe(0);
+  expect(await page.evaluate("document.activeElement.localName")).toBe("sluice-chat");
+});
+
+describe("a screen reader", () => {
+  /** Everything that the two hidden regions have said. */
+  async function listen({ widget }: WidgetPage): Promise<() => Promise<string[]>> {
+    await widget.locator(".root").evaluate((root) => {
+      const said: string[] = [];
+      Object.assign(globalThis, { said });
+      for (const region of root.querySelectorAll("[role=status], [role=alert]"))
+        new MutationObserver(() => said.push(region.textContent)).observe(region, {
+          childList: true,
+          characterData: true,
+          subtree: true,
+        });
+    });
+    return () => widget.page().evaluate(() => (globalThis as unknown as { said: string[] }).said);
+  }
+
+  test("hears that an answer begins and the whole of it once, and never the words as they come", async () => {
+    const opened = await scene.open();
+    const said = await listen(opened);
+    await opened.ask("demo:text The tide is **out**.");
+    await expect.poll(said).toContain("Answer: The tide is out.");
+    expect(await said()).toEqual(["Answering", "Answer: The tide is out."]);
+    expect(await opened.widget.locator(".log").getAttribute("aria-live")).toBeNull();
+    await opened.ask("demo:long words=2000");
+    await expect.poll(said).toContain("Answer complete, 2000 words");
+    expect((await said()).length).toBeLessThanOrEqual(20);
+  });
+
+  test("hears of approvals and failures at once", async () => {
+    const opened = await scene.open();
+    const said = await listen(opened);
+    await opened.send('demo:tool Bash {"command":"touch heard"}');
+    await opened.widget.locator(".approval").waitFor();
+    await expect.poll(said).toContain("May this command run?");
+    await opened.widget.getByRole("button", { name: "Stop" }).click();
+    await opened.settled();
+    await opened.ask("demo:error status=400");
+    await expect.poll(said).toContain("The model does not answer");
+  });
+});
