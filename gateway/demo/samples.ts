@@ -20,7 +20,7 @@ Lines that begin with \`demo:\` are steps, one answer each, in order:
 | \`demo:markdown\` | the Markdown sample |
 | \`demo:tool Bash {"command":"ls"}\` | a tool call |
 | \`demo:tools [{"name":"Bash","input":{}}]\` | several calls in one message |
-| \`demo:text It said: {{1.answer}}\` | \`{{1}}\` is what a tool answered first, \`{{1.answer}}\` a field of its JSON; in calls too |
+| \`demo:text It said: {{1.answer}}\` | \`{{1}}\` is what the first call was answered, \`{{1.answer}}\` a field of its JSON; in calls too |
 | \`demo:error status=529 times=2\` | an API error, so many times |
 | \`demo:cut after=3 rate=50\` | the stream breaks after so many deltas |
 | \`demo:hang ms=60000\` | no answer for so long |

@@ -6,6 +6,10 @@ import { tourSteps } from "./tour.ts";
 /** A content block of a Messages API request, as far as the demo model looks at it. */
 export interface RequestBlock {
   readonly type: string;
+  /** Of a call. */
+  readonly id?: string;
+  /** Of a result: which call's it is. */
+  readonly tool_use_id?: string;
   readonly text?: string;
   readonly content?: unknown;
 }
@@ -181,15 +185,17 @@ function afterwards(later: readonly RequestMessage[]): string {
   return `The demo model is done. The tools answered:\n\n${resultsIn(later).join("\n").slice(0, 2000)}`;
 }
 
-/** What the tools have answered, in that order. */
+/** What the tools have answered, in the order of the calls: the CLI gives them in the order in which they came. */
 function resultsIn(later: readonly RequestMessage[]): string[] {
-  return later
-    .flatMap((message) => (typeof message.content === "string" ? [] : message.content))
+  const blocks = later.flatMap((message) => (typeof message.content === "string" ? [] : message.content));
+  const calls = blocks.flatMap(({ type, id }) => (type === "tool_use" ? [id] : []));
+  return blocks
     .filter((block) => block.type === "tool_result")
+    .toSorted((a, b) => calls.indexOf(a.tool_use_id) - calls.indexOf(b.tool_use_id))
     .map((block) => textOf(block.content));
 }
 
-/** `{{2}}` is the second answer of a tool, `{{2.turn}}` a field of it where that is JSON. What cannot be filled in yet stays as it is. */
+/** `{{2}}` is what the second call was answered, `{{2.turn}}` a field of it where that is JSON. What cannot be filled in yet stays as it is. */
 function filledIn(rest: string, results: readonly string[], isJson: boolean): string {
   return rest.replace(/\{\{(\d+)((?:\.\w+)*)\}\}/g, (reference, number: string, path: string) => {
     const result = results[Number(number) - 1];

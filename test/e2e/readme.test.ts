@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { configFile } from "../../gateway/config.ts";
 import { errorStatus, failureRetryable, ownEventTypes } from "../../gateway/protocol/codes.ts";
+import { copyRepository } from "../support/git-scene.ts";
 import { connectMcp } from "../support/mcp-client.ts";
 import { lacksCurl } from "../support/programs.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
@@ -103,7 +104,9 @@ describe("the README's MCP", () => {
   test("the client's configuration and the line for Claude Code reach the agents of the sample that supervises", async () => {
     const scene = await openScene();
     const config = join(scene.folder, "supervise.json");
-    writeFileSync(config, block("supervise"));
+    const workspace = join(scene.folder, "code");
+    copyRepository(workspace);
+    writeFileSync(config, block("supervise").replaceAll("/srv/code", workspace));
     const data = join(scene.folder, ".sluice");
     const gateway = await start("npm start", { ...scene.environment, SLUICE_DATA: data, SLUICE_CONFIG: config });
     try {

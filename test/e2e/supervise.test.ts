@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { copyRepository } from "../support/git-scene.ts";
 import { connectMcp } from "../support/mcp-client.ts";
 import { openGateway, type OwnGateway, type Turn } from "../support/gateway.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
@@ -14,12 +15,15 @@ let scene: Scene;
 let gateway: OwnGateway;
 beforeAll(async () => {
   scene = await openScene();
+  const workspace = join(scene.folder, "repository");
+  copyRepository(workspace);
+  const coder = { workspace, worktree: true, allowed_tools: ["Bash(cp *)"] };
   gateway = await openGateway(scene, {
     agents: [
       // Its watchdog counts only while no tool runs, and it waits for longer than that.
       { name: "lead", supervises: ["coder-1", "coder-2"], silence_timeout_s: 3 },
-      { name: "coder-1", description: "Writes the first half." },
-      { name: "coder-2", description: "Writes the second half." },
+      { name: "coder-1", description: "Writes the first half.", ...coder },
+      { name: "coder-2", description: "Writes the second half.", ...coder },
     ],
     limits: { running_turns: 2 },
   });
@@ -43,25 +47,30 @@ async function turnsOf(agent: string, from: OwnGateway = gateway): Promise<Turn[
 }
 
 describe("one agent supervises others", () => {
-  test("one prompt: it messages two at the same time, reads their answers, sends a follow-up to one, and sums up", async () => {
+  test("one prompt: it messages two in their worktrees at the same time, reads their answers, sends a follow-up to one, and sums up", async () => {
+    const work = (name: string, words: number) =>
+      `demo:tool Bash {"command":"cp README.md ${name}.txt"}\ndemo:long words=${words} rate=20`;
     const prompt = [
       tool("list_agents", {}),
       tools(
-        call("message_agent", { agent: "coder-1", prompt: "demo:long words=80 rate=20", wait: false }),
-        call("message_agent", { agent: "coder-2", prompt: "demo:long words=81 rate=20", wait: false }),
+        call("message_agent", { agent: "coder-1", prompt: work("one", 80), wait: false }),
+        call("message_agent", { agent: "coder-2", prompt: work("two", 81), wait: false }),
       ),
       tools(
         call("read_turn", { turn: "{{2.turn}}", wait: true }),
         call("read_turn", { turn: "{{3.turn}}", wait: true }),
       ),
       tool("message_agent", { agent: "coder-1", prompt: "demo:text And the rest." }),
-      "demo:text The one: {{4.answer}} The other: {{5.answer}} And then: {{6.answer}}",
+      tools(call("agent_changes", { agent: "coder-1" }), call("agent_changes", { agent: "coder-2" })),
+      "demo:text The one: {{4.answer}} The other: {{5.answer}} And then: {{6.answer}} In: {{7.files.0.path}} {{8.files.0.path}}",
     ].join("\n");
     const { turn } = await gateway.post(prompt, { agent: "lead" });
     const lead = await gateway.ended(turn);
     expect(lead).toMatchObject({ state: "completed", denials: [] });
     const sum = String(lead["answer"]);
-    expect(sum).toMatch(/The one: word1 .* word80 The other: word1 .* word81 And then: And the rest\./);
+    expect(sum).toMatch(
+      /The one: word1 .* word80 The other: word1 .* word81 And then: And the rest\. In: one\.txt two\.txt$/,
+    );
 
     const [second, first] = await turnsOf("coder-1");
     const [other] = await turnsOf("coder-2");
@@ -77,7 +86,7 @@ describe("one agent supervises others", () => {
       expect(events.at(-1)).toMatchObject({ type: "turn_completed" });
     }
     const results = (await eventsOf(lead)).filter(({ type }) => type === "tool_result");
-    expect(results.map(({ is_error }) => is_error)).toEqual(Array.from({ length: 6 }, () => false));
+    expect(results.map(({ is_error }) => is_error)).toEqual(Array.from({ length: 8 }, () => false));
     for (const below of [first!, second!, other!]) expect(JSON.stringify(results)).toContain(below.turn);
     expect(String(results[0]!["content"])).toContain("Writes the first half.");
   });

@@ -69,6 +69,13 @@ test("a step is filled in with what the tools have answered, as text and inside 
   });
 });
 
+test("answers stand in the order of the calls, in whatever order they came", () => {
+  const calls: RequestMessage = { role: "assistant", content: ["a", "b"].map((id) => ({ type: "tool_use", id })) };
+  const results = ["b", "a"].map((id) => user([{ type: "tool_result", tool_use_id: id, content: `of ${id}` }]));
+  const messages = [user("demo:tools []\ndemo:text {{1}}, {{2}}"), calls, ...results];
+  expect(readScript(messages).step).toMatchObject({ text: "of a, of b" });
+});
+
 test("the newest prompt counts, and reminders of the CLI are none", () => {
   const reminder = { type: "text", text: "<system-reminder>demo:text no</system-reminder>" };
   const messages = [
