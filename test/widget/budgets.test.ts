@@ -18,6 +18,8 @@ const budgets: Readonly<Record<string, number>> = {
   /** What can be done with messages, failures, menu, list of conversations, images, announcements. */
   more: 8 * kilobyte,
   "more-acts": 1.5 * kilobyte,
+  /** For the fifth conversation in one browser. */
+  polling: 0.75 * kilobyte,
   "texts-de": 2.5 * kilobyte,
   highlight: 25 * kilobyte,
 };
