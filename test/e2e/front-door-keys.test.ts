@@ -181,7 +181,7 @@ test("[A1] at a terminal the start prints a link that signs in once; elsewhere i
   let said = "";
   terminal.onData((text) => (said += text));
   const exited = new Promise<number>((done) => terminal.onExit(({ exitCode }) => done(exitCode)));
-  const [, link] = await until("the link", () => /in, once: (http:\S+)\r\n/.exec(said), 30_000);
+  const [, link] = await until("the link", () => /in, once, and chat: (http:\S+)\r\n/.exec(said), 30_000);
   const { origin, searchParams } = new URL(link!);
   const send = () => fetch(`${origin}/sign-in`, { method: "POST", body: searchParams, redirect: "manual" });
   const statuses = [(await send()).status, (await send()).status];
