@@ -52,6 +52,8 @@ describe("the tag of the README", () => {
     expect(await page.evaluate("document.head.children.length")).toBe(2);
     expect(await page.evaluate("[...document.body.children].map(({ localName }) => localName)")).toEqual([
       "p",
+      // The page's own tag.
+      "script",
       "sluice-chat",
     ]);
     const { turns } = (await (await gateway.fetch("/api/turns?user=ann")).json()) as { turns: unknown[] };
