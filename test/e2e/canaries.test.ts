@@ -128,7 +128,11 @@ test("[A7] the log has every request and the bug, and not one canary", async () 
 });
 
 test("[A7] a crash of the gateway is told without the words of its error", async () => {
-  const crash = `setTimeout(() => JSON.parse(${JSON.stringify(canaries["prompt"])}), 3000)`;
+  // Once it has said that it listens, however long that takes.
+  const crash = `const { log } = console; console.log = (...words) => {
+    log(...words);
+    setTimeout(() => JSON.parse(${JSON.stringify(canaries["prompt"])}), 100);
+  };`;
   const doomed = await spawnGateway(scene, {
     environment: { NODE_OPTIONS: `--import data:text/javascript;base64,${Buffer.from(crash).toString("base64")}` },
   });
