@@ -31,10 +31,6 @@ test("follows the end of an answer; scrolled up it stays where it is, and leads 
   await expect.poll(fromEnd).toBeLessThan(1);
 });
 
-test.todo("an image is picked, shown, taken out again, and sent");
-
-test.todo("a prompt is edited: the conversation goes on in a copy from before it");
-
 test("an answer is asked for again, rated, and told what it has used", async () => {
   const { widget, ask, settled } = await scene.open();
   await ask("demo:text rated");
