@@ -204,6 +204,7 @@ export function createTurns(deps: TurnsDeps): Turns {
         permissionMode: request.permission_mode,
         turnTimeoutS: request.turn_timeout_s,
         continueFrom: request.continue_from,
+        isFirst: request.on_busy === "interrupt",
       },
       queuedAt: now(),
     };
@@ -229,8 +230,7 @@ export function createTurns(deps: TurnsDeps): Turns {
     const id = turn.turn;
     turns.set(id, { turn, owner, levels, agentName: agent.name });
     // In the queue before it is stored: the next request must see the place taken.
-    const place = on_busy === "interrupt" ? "first_of_session" : "last";
-    queue.add({ turn: id, session, agent: agent.name, caller: callerName(owner), levels }, place);
+    queue.add({ turn: id, session, agent: agent.name, caller: callerName(owner), levels }, placeOf(turn));
     const position = queue.positions().get(id) ?? 1;
     lastPositions.set(id, position);
     const before: Write[] = [{ kind: "turn", turn, idempotency }, ...attachments];
@@ -380,7 +380,7 @@ export function createTurns(deps: TurnsDeps): Turns {
       turns.set(row.turn, { turn: row, owner: row.owner, levels, agentName: row.agent });
       stored.add(row.turn);
       const { turn, session } = row;
-      queue.add({ turn, session, agent: row.agent, caller: callerName(row.owner), levels }, "last");
+      queue.add({ turn, session, agent: row.agent, caller: callerName(row.owner), levels }, placeOf(row));
     }
     dispatch();
   }
@@ -423,4 +423,8 @@ export function createTurns(deps: TurnsDeps): Turns {
       return queue.length;
     },
   };
+}
+
+function placeOf({ options }: NewTurn): "first_of_session" | "last" {
+  return options.isFirst ? "first_of_session" : "last";
 }
