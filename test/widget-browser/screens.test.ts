@@ -125,8 +125,10 @@ test("speaks the page's language; words of the page's own go before", async () =
   );
   await widget.getByText("Wie kann ich helfen?").waitFor();
   await ask("demo:text Guten Tag");
-  await widget.getByRole("button", { name: "Mitnehmen" }).waitFor();
-  await widget.getByRole("button", { name: "Gute Antwort" }).waitFor();
+  const labels = widget.locator(".answer .actions button");
+  await expect
+    .poll(() => labels.evaluateAll((buttons) => buttons.map((button) => button.getAttribute("aria-label"))))
+    .toEqual(["Mitnehmen", "Gute Antwort", "Schlechte Antwort", "Noch einmal", "Einzelheiten"]);
 });
 
 test("images are pasted and dropped", async () => {

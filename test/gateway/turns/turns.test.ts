@@ -344,6 +344,27 @@ describe("both ends of a gateway's life", () => {
     await scene.inState(third, "completed");
   });
 
+  test("[T2] a place in the line that is another after a restart is told", async () => {
+    const store = openTestStore();
+    const made = sessionWrite();
+    const { session } = made.session;
+    const [next, last] = [newTurn(session), newTurn(session)];
+    await store.commit([
+      made,
+      ...[next, last].flatMap((turn) => [
+        { kind: "turn" as const, turn },
+        eventsWrite(session, newEvent(queued(session), turn.turn)),
+      ]),
+    ]);
+    const scene = open({ store });
+    await scene.turns.recover();
+    const driver = await scene.running(next.turn);
+    expect(moves(await scene.events(await scene.turns.get(alice, last.turn)))).toEqual([1]);
+    driver.finish();
+    (await scene.running(last.turn)).finish();
+    await scene.inState(last.turn, "completed");
+  });
+
   test("[T1, T2] a prompt that was to go first goes first after a restart too", async () => {
     const store = openTestStore();
     const before = open({ store });
