@@ -37,7 +37,16 @@ function claudes(): number[] {
 
 /** Those that were started for a session. */
 function processOf(session: string): number[] {
-  return claudes().filter((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(session));
+  return claudes().filter((pid) => commandOf(pid).includes(session));
+}
+
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    // It has just ended.
+    return "";
+  }
 }
 
 function modelsAsked(containing: string): string[] {
@@ -234,9 +243,10 @@ test("[P6] an idle process is ended, and its session goes on in a new one that r
 test("[P6] the first prompt of a new session runs in the spare that waits, and another spare takes its place", async () => {
   const before = claudes();
   const own = await openGateway(scene, { agents: [{ name: "tester", spares: 1 }] });
-  const fresh = () => claudes().filter((pid) => !before.includes(pid));
+  // A gateway has other children for a moment too.
+  const fresh = () => claudes().filter((pid) => !before.includes(pid) && commandOf(pid).includes("--session-id"));
   try {
-    const [spare] = await until("a spare", () => (fresh().length === 1 ? fresh() : undefined));
+    const spare = await until("a spare", () => fresh()[0]);
     const turn = await own.post("demo:text From the spare.");
     expect(processOf(turn.session)).toEqual([spare]);
     expect(await own.ended(turn.turn)).toMatchObject({ state: "completed", text: "From the spare." });
