@@ -149,6 +149,8 @@ function openSite(
       if (token === undefined) return void response.writeHead(401).end();
       return void response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(token));
     }
+    // Browsers ask for it by themselves.
+    if (path === "/favicon.ico") return void response.writeHead(204).end();
     const page = pages.get(path);
     if (!page) return void response.writeHead(404).end();
     response.writeHead(200, { "content-type": "text/html; charset=utf-8", ...page.headers }).end(page.body);

@@ -12,16 +12,15 @@ afterAll(() => scene?.close());
 
 const attributes = `data-token-url="/sluice-token" data-theme="light"`;
 
-/** The loader's tag; `window.before` has the names of the globals that were there before it. */
-const tag = (mode: string) =>
+/** The loader's tag; `before` has the names of the globals that were there before it. */
+const tag = () =>
   `<script>var before = []; before = Object.getOwnPropertyNames(globalThis);</script>
-  <script src="${scene.gateway.address}/widget.js" data-mode="${mode}" ${attributes}></script>`;
+  <script src="${scene.gateway.address}/widget.js" data-mode="inline" ${attributes}></script>`;
 
 let served = 0;
 
-/** A page of the site: `head` before the widget, and what the page itself has. */
 async function openPage(body: string, origin = scene.site.origin): Promise<WidgetPage> {
-  const { pathname } = new URL(scene.site.serve(`/hostile-${served++}`, body));
+  const { pathname } = new URL(scene.site.serve(`/hostile-${served++}`, `<p>A page</p>${body}`));
   return scene.open({ url: origin + pathname });
 }
 
@@ -52,21 +51,22 @@ describe("a page's scripts", () => {
       "Object.getOwnPropertyNames(globalThis).filter((name) => !before.includes(name))",
     );
     expect(added).toEqual([]);
-    expect(
-      await page.evaluate("document.head.querySelectorAll('style, link, script, meta:not([charset])').length"),
-    ).toBe(0);
+    expect(await page.evaluate("[...document.head.children].map(({ localName }) => localName)")).toEqual([
+      "meta",
+      "title",
+    ]);
     expect([...requested].toSorted()).toEqual([scene.gateway.address, new URL(page.url()).origin].toSorted());
   }
 
   test.each(Object.entries(scripts()))("with %s do no harm", async (_, script) => {
-    const opened = await openPage(`<p>A page</p><script>${script}</script>${tag("inline")}`);
+    const opened = await openPage(`<script>${script}</script>${tag()}`);
     await converse(opened);
     await leavesAlone(opened);
     await opened.context.close();
   });
 
   test("on a page by plain http, which has neither locks nor random UUIDs, it chats and copies", async () => {
-    const opened = await openPage(tag("inline"), scene.site.plainOrigin);
+    const opened = await openPage(tag(), scene.site.plainOrigin);
     const { page, widget } = opened;
     expect(await page.evaluate("[isSecureContext, typeof crypto.randomUUID, typeof navigator.locks]")).toEqual([
       false,
@@ -84,16 +84,13 @@ describe("a page's scripts", () => {
 function scripts(): Readonly<Record<string, string>> {
   return {
     "enumerable properties on the prototypes, and arrays that make strings of themselves": `
-      for (const type of [Object, Array, Function, String, Promise, Element]) {
+      for (const type of [Array, Function, String, Promise, Element]) {
         type.prototype.each = function () { throw new Error("nobody called it"); };
         type.prototype.extended = "yes";
       }
       Array.prototype.toJSON = function () { return "[" + this.map((item) => JSON.stringify(item)).join(", ") + "]"; };`,
     "wrappers around what the browser has": `
-      const wrap = (on, name, ...mores) => {
-        const native = on[name];
-        on[name] = function (...given) { return new.target ? Reflect.construct(native, given, new.target) : native.apply(this, given); };
-      };
+      const wrap = (on, name) => (on[name] = new Proxy(on[name], {}));
       wrap(Array.prototype, "map");
       wrap(Promise.prototype, "then");
       wrap(Element.prototype, "attachShadow");
@@ -128,9 +125,13 @@ function scripts(): Readonly<Record<string, string>> {
 
 describe("a page's styles", () => {
   let session: string;
+  let plain: unknown;
   beforeAll(async () => {
     const { turn } = await scene.gateway.post(`demo:tool Bash {"command":"ls"}\ndemo:markdown`, { user: "ann" });
     ({ session } = await scene.gateway.ended(turn));
+    const opened = await open("");
+    plain = await look(opened);
+    await opened.context.close();
   });
 
   const open = (styles: string, { mode = "bubble", around = "" } = {}) =>
@@ -152,18 +153,7 @@ describe("a page's styles", () => {
         return [x, y, width, height, ...names.map((name) => style.getPropertyValue(name))];
       }, looked);
     const seen: Record<string, unknown> = {};
-    for (const part of [
-      ".panel",
-      ".launcher",
-      ".header h2",
-      ".bubble",
-      ".tool",
-      ".md p",
-      ".md pre",
-      ".md td",
-      ".input",
-      ".send",
-    ])
+    for (const part of [".panel", ".header h2", ".bubble", ".tool", ".md p", ".md pre", ".md td", ".input", ".send"])
       seen[part] = await drawn(widget.locator(part).first());
     return seen;
   }
@@ -185,11 +175,10 @@ describe("a page's styles", () => {
       "html { font-size: 40px } body { font: 3rem/3 serif; word-spacing: 1em }",
     ],
   ])("that %s change nothing of it", async (_, styles) => {
-    const plain = await open("");
-    const hostile = await open(styles);
-    expect(await look(hostile)).toEqual(await look(plain));
-    await plain.context.close();
-    await hostile.context.close();
+    const opened = await open(styles);
+    expect(await look(opened)).toEqual(plain);
+    expect(opened.complaints).toEqual([]);
+    await opened.context.close();
   });
 
   test("from right to left it stands on the other side", async () => {
