@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { BrowserContext, Request } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { spawnGateway } from "../support/gateway.ts";
 import { startProxy, type Proxy } from "../support/proxy.ts";
 import { random, scaled, testSeed } from "../support/scale.ts";
