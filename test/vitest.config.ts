@@ -31,6 +31,7 @@ export default defineConfig({
           include: ["test/widget-browser/**/*.test.ts"],
           // All of it is about what a browser does: without one it is left out, and programs.ts says so.
           exclude: lacksChromium ? ["**"] : [],
+          globalSetup: "test/support/build-widget.ts",
           testTimeout: 60_000,
           hookTimeout: 60_000,
           fileParallelism: false,

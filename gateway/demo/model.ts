@@ -140,11 +140,21 @@ function closed(response: ServerResponse): AbortSignal {
 
 function limitHeaders(limit: Limit | undefined): Record<string, string> {
   if (!limit) return {};
-  const reset = Math.floor(Date.now() / 1000) + limit.resetsInS;
+  const reset = String(Math.floor(Date.now() / 1000) + limit.resetsInS);
+  const account = "anthropic-ratelimit-unified";
+  const headers = {
+    [`${account}-status`]: limit.status,
+    [`${account}-representative-claim`]: limit.claim,
+    [`${account}-reset`]: reset,
+  };
+  if (limit.status !== "allowed_warning") return headers;
+  // The CLI warns only where it is told how much is used.
+  const window = `${account}-${limit.claim === "seven_day" ? "7d" : "5h"}`;
   return {
-    "anthropic-ratelimit-unified-status": limit.status,
-    "anthropic-ratelimit-unified-representative-claim": limit.claim,
-    "anthropic-ratelimit-unified-reset": String(reset),
+    ...headers,
+    [`${window}-utilization`]: "0.95",
+    [`${window}-surpassed-threshold`]: "0.9",
+    [`${window}-reset`]: reset,
   };
 }
 

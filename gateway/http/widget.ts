@@ -32,15 +32,16 @@ interface File {
 export function mountWidget(app: Hono<Env>, folder: string = built): void {
   const files = new Map<string, File>();
 
-  /** Read when it is first asked for; a build under a running gateway brings new names with it, and the plain ones anew. */
+  /** Read when it is first asked for; a build under a running gateway brings new names with it, and changes what names without a hash lead to. */
   function find(name: string): File | undefined {
-    const known = plainNames.includes(name) ? undefined : files.get(name);
-    if (known) return known;
+    const known = files.get(name);
+    if (known && isHashed(name)) return known;
     // Only names that stand in the folder: none is made of what was asked.
     if (!existsSync(folder) || !readdirSync(folder).includes(name)) return undefined;
     const type = types[extname(name)];
     if (type === undefined) return undefined;
     const bytes = new Uint8Array(readFileSync(join(folder, name)));
+    if (known && Buffer.compare(known.bytes, bytes) === 0) return known;
     const etag = `"${createHash("sha256").update(bytes).digest("base64url").slice(0, 22)}"`;
     const file = { bytes, gzipped: new Uint8Array(gzipSync(bytes, { level: 9 })), type, etag };
     files.set(name, file);
@@ -61,9 +62,12 @@ export function mountWidget(app: Hono<Env>, folder: string = built): void {
     const name = c.req.param("file");
     const file = plainNames.includes(name) ? undefined : find(name);
     if (!file) throw new GatewayError("not_found", "There is no such file of the widget.");
-    const isHashed = /-[0-9a-f]{8}\.m?js$/.test(name);
-    return send(c, file, isHashed ? "public, max-age=31536000, immutable" : "public, no-cache");
+    return send(c, file, isHashed(name) ? "public, max-age=31536000, immutable" : "public, no-cache");
   });
+}
+
+function isHashed(name: string): boolean {
+  return /-[0-9a-f]{8}\.m?js$/.test(name);
 }
 
 function send(c: Context<Env>, { bytes, gzipped, type, etag }: File, caching: string): Response {

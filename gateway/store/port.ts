@@ -107,6 +107,8 @@ export interface TurnOptions {
   readonly turnTimeoutS?: number | undefined;
   /** Where the CLI has lost the session it goes on from our log. */
   readonly continueFrom?: "transcript" | undefined;
+  /** It goes before what waits in its session, also after a restart. */
+  readonly isFirst?: boolean | undefined;
   /** Facts of the page, any JSON. */
   readonly context?: unknown;
 }

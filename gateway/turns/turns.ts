@@ -1,13 +1,12 @@
-// The life of turns: taking requests, queueing, dispatching under the caps, cancelling, and both ends of the gateway's own life.
-import { setTimeout as wait } from "node:timers/promises";
+// What can be done with turns: taking requests, looking at them, waiting for them, cancelling; and both ends of the gateway's own life. Where
+// they wait and run is the dispatcher's. The interface of it all stands on top, which makes the file long.
 import type { Pool } from "../agents/pool.ts";
 import type { Registry } from "../agents/registry.ts";
 import type { Supervisor } from "../agents/supervisors.ts";
-import { failure, turnFailed } from "../claude/outcome.ts";
 import type { EventLog } from "../log/event-log.ts";
 import { keepAttachments } from "../log/prompt-attachments.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
-import { callerBy, gatewayCaller, type Caller, type Owner } from "../protocol/callers.ts";
+import { callerBy, gatewayCaller, type Caller } from "../protocol/callers.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { TurnEvent } from "../protocol/events.ts";
 import type { Limits } from "../protocol/limits.ts";
@@ -23,18 +22,17 @@ import {
 } from "../store/port.ts";
 import { createAgentWork, type Work } from "./agent-work.ts";
 import { createApprovals, type Approvals } from "./approvals.ts";
-import { admit, callerName, checkPlace, retryAfterS, type Admission, type TurnRequest } from "./admission.ts";
+import { admit, checkPlace, retryAfterS, type Admission, type TurnRequest } from "./admission.ts";
 import { createClosing, noSession } from "./closing.ts";
 import { createDiagnostics } from "./diagnostics.ts";
+import { createDispatcher } from "./dispatcher.ts";
 import { hasEnded, stateChange } from "./machine.ts";
 import { createOnce } from "./once.ts";
 import { cancelOwnTurn } from "./own-turns.ts";
-import { createQueue, type Waiting } from "./queue.ts";
 import { createRateLimits } from "./rate-limits.ts";
-import { agentNow, recoverTurns } from "./recovery.ts";
-import { runTurn, type RunningTurn } from "./runner.ts";
+import { recoverTurns } from "./recovery.ts";
 import { createStandingSessions } from "./standing-sessions.ts";
-import { createSupervision, type LiveTurn, type WaitOptions } from "./supervision.ts";
+import { createSupervision, type WaitOptions } from "./supervision.ts";
 import { createTurnIds } from "./turn-id.ts";
 
 /** A turn as requests see it. `position` is null once it runs. */
@@ -93,21 +91,11 @@ export interface TurnsDeps {
   readonly onBug: (error: unknown, turn: string) => void;
 }
 
-/** For cancelled turns to end in, at a shutdown. */
-const lastWordsMs = 8000;
-
 /** A request whose turn has been made. */
 interface Enqueued extends TurnRequest {
   readonly levels: number;
   readonly attachments: readonly Write[];
   readonly idempotency: IdempotencyKey | undefined;
-}
-
-interface OpenTurn extends LiveTurn {
-  readonly owner: Owner;
-  readonly agentName: string;
-  /** The one that it runs with, once it does. */
-  agent?: AgentConfig;
 }
 
 export function createTurns(deps: TurnsDeps): Turns {
@@ -124,30 +112,29 @@ export function createTurns(deps: TurnsDeps): Turns {
     onAnswer = () => {},
     onBug,
   } = deps;
-  const capsOf = (agent: string) => registry.agents.find(({ name }) => name === agent);
-  const queue = createQueue({
-    running: limits.running_turns,
-    // A turn without a process of its own would only wait in another place.
-    processes: limits.processes,
-    runningOfAgent: (agent) => capsOf(agent)?.running_turns ?? Infinity,
-    processesOfAgent: (agent) => capsOf(agent)?.processes ?? Infinity,
-  });
-  registry.onChange(dispatch);
-  /** Everything that waits or runs. */
-  const turns = new Map<string, OpenTurn>();
-  const running = new Map<string, RunningTurn>();
-  const lastPositions = new Map<string, number>();
-  /** Turns that are stored; the others in the queue are about to be, and must not start before. */
-  const stored = new Set<string>();
   const closing = createClosing({ endTurns });
-  let isDraining = false;
   /** What an earlier gateway left is not in the queue before: who asks for something meanwhile waits, or would overtake it. */
   let recovery = Promise.resolve();
 
   const rateLimits = createRateLimits({ store, now, credentialOf });
   const diagnostics = createDiagnostics();
   const approvals = createApprovals({ store, log, now });
-  const ownerOf = (turn: string) => turns.get(turn)?.owner;
+  const dispatcher = createDispatcher({
+    store,
+    log,
+    registry,
+    pool,
+    limits,
+    rateLimits,
+    diagnostics,
+    approvals,
+    now,
+    onAnswer,
+    onBug,
+    onEnded: (turn) => supervision.ended(turn),
+  });
+  const { queue } = dispatcher;
+  const ownerOf = (turn: string) => dispatcher.find(turn)?.owner;
   const work = createAgentWork({ queue, approvals, rateLimits, ownerOf, now });
   const makeOnce = createOnce({ store, now, make, find: get });
   const standingSessions = createStandingSessions(store);
@@ -157,15 +144,15 @@ export function createTurns(deps: TurnsDeps): Turns {
     queue,
     limits,
     agents: () => registry.agents,
-    find: (turn) => turns.get(turn),
-    all: () => turns.values(),
+    find: dispatcher.find,
+    all: dispatcher.all,
     cancel,
-    startWaiting: dispatch,
+    startWaiting: dispatcher.dispatch,
   });
 
   async function create(caller: Caller, request: TurnRequest, idempotencyKey?: string): Promise<TurnView> {
     await recovery;
-    if (isDraining)
+    if (dispatcher.isDraining)
       throw new GatewayError("shutting_down", "The gateway is shutting down.", { retry_after_s: retryAfterS });
     return idempotencyKey === undefined ? make(caller, request) : makeOnce(caller, request, idempotencyKey);
   }
@@ -204,6 +191,7 @@ export function createTurns(deps: TurnsDeps): Turns {
         permissionMode: request.permission_mode,
         turnTimeoutS: request.turn_timeout_s,
         continueFrom: request.continue_from,
+        isFirst: request.on_busy === "interrupt",
       },
       queuedAt: now(),
     };
@@ -227,12 +215,7 @@ export function createTurns(deps: TurnsDeps): Turns {
     const { session, by, queuedAt: createdAt } = turn;
     const prompt = [...turn.prompt];
     const id = turn.turn;
-    turns.set(id, { turn, owner, levels, agentName: agent.name });
-    // In the queue before it is stored: the next request must see the place taken.
-    const place = on_busy === "interrupt" ? "first_of_session" : "last";
-    queue.add({ turn: id, session, agent: agent.name, caller: callerName(owner), levels }, place);
-    const position = queue.positions().get(id) ?? 1;
-    lastPositions.set(id, position);
+    const position = dispatcher.add({ turn, owner, levels, agentName: agent.name });
     const before: Write[] = [{ kind: "turn", turn, idempotency }, ...attachments];
     if (!known && standing) before.unshift({ kind: "standing_session", session });
     if (!known) before.unshift({ kind: "session", session: { session, agent: agent.name, owner, createdAt } });
@@ -249,69 +232,14 @@ export function createTurns(deps: TurnsDeps): Turns {
     try {
       await log.appendNow({ session, before, events: [{ turn: id, ...queued }] });
     } catch (error) {
-      forget(id);
-      queue.remove(id);
+      dispatcher.remove(id);
       const isRemoved = known && !(await store.session(gatewayCaller, session));
       throw isRemoved ? noSession(session) : error;
     }
-    stored.add(id);
+    dispatcher.release(id, position);
     const current = queue.running(session);
-    if (on_busy === "interrupt" && current) running.get(current.turn)?.cancel(by);
-    dispatch();
-  }
-
-  function dispatch(): void {
-    const startNext = () => (isDraining ? undefined : queue.start((turn) => stored.has(turn)));
-    for (let next = startNext(); next; next = startNext()) start(next);
-    announcePositions();
-  }
-
-  function start(entry: Waiting): void {
-    const known = turns.get(entry.turn)!;
-    const { turn } = known;
-    // As it is now: it may have been changed since the prompt came.
-    const agent = agentNow({ agent: entry.agent, options: turn.options }, registry);
-    if (typeof agent !== "string") known.agent = agent;
-    const run =
-      typeof agent === "string"
-        ? refuse(turn, agent)
-        : runTurn(turn, agent, { pool, log, store, rateLimits, diagnostics, now, onAnswer, onBug, approvals });
-    running.set(entry.turn, run);
-    lastPositions.delete(entry.turn);
-    void run.ended.then(() => {
-      running.delete(entry.turn);
-      forget(entry.turn);
-      queue.finish(entry.turn);
-      dispatch();
-      supervision.ended(entry.turn).catch((error: unknown) => onBug(error, entry.turn));
-    });
-  }
-
-  /** A turn that cannot run any more. */
-  function refuse(turn: NewTurn, why: string): RunningTurn {
-    const ending = turnFailed(failure("internal", why), "");
-    const ended = log.append({ session: turn.session, events: [{ turn: turn.turn, ...ending }] }).then(
-      () => {},
-      (error: unknown) => onBug(error, turn.turn),
-    );
-    return { turn, ended, cancel: () => {} };
-  }
-
-  function forget(turn: string): void {
-    turns.delete(turn);
-    lastPositions.delete(turn);
-    stored.delete(turn);
-  }
-
-  function announcePositions(): void {
-    for (const [turn, position] of queue.positions()) {
-      if (!stored.has(turn) || lastPositions.get(turn) === position) continue;
-      lastPositions.set(turn, position);
-      const session = turns.get(turn)!.turn.session;
-      log
-        .append({ session, events: [{ turn, type: "turn_moved", position }] })
-        .catch((error: unknown) => onBug(error, turn));
-    }
+    if (on_busy === "interrupt" && current) dispatcher.run(current.turn)?.cancel(by);
+    dispatcher.dispatch();
   }
 
   async function get(caller: Caller, turn: string): Promise<TurnView> {
@@ -329,14 +257,13 @@ export function createTurns(deps: TurnsDeps): Turns {
     const row = await get(caller, id);
     if (hasEnded(row.state)) return row;
     const by = callerBy(caller);
-    const run = running.get(id);
+    const run = dispatcher.run(id);
     if (run) {
       run.cancel(by);
       await run.ended;
-    } else if (queue.remove(id)) {
-      forget(id);
+    } else if (dispatcher.remove(id)) {
       await log.append({ session: row.session, events: [{ turn: id, type: "turn_cancelled", by, text: "" }] });
-      dispatch();
+      dispatcher.dispatch();
     } else {
       if ("cli" in row.by) await cancelOwnTurn(row, by, { pool, log });
       // Or somebody else is just ending it: that is stored first.
@@ -350,9 +277,11 @@ export function createTurns(deps: TurnsDeps): Turns {
     await recovery;
     // What was taken just before is stored first: an unstored turn cannot be cancelled.
     await log.commit([]);
-    const its = [...turns.values()].filter(({ turn, agentName }) => isIts({ session: turn.session, agent: agentName }));
+    const its = [...dispatcher.all()].filter(({ turn, agentName }) =>
+      isIts({ session: turn.session, agent: agentName }),
+    );
     const ids = its.map(({ turn }) => turn.turn);
-    for (const id of ids.filter((one) => !running.has(one))) await cancel(caller, id);
+    for (const id of ids.filter((one) => !dispatcher.run(one))) await cancel(caller, id);
     for (const id of ids) await cancel(caller, id);
   }
 
@@ -365,7 +294,7 @@ export function createTurns(deps: TurnsDeps): Turns {
       const turn: NewTurn = { turn: event.turn, session, by: event.by, prompt: [], options: {}, queuedAt: now() };
       return [{ kind: "turn", turn }, stateChange(event.turn, "queued", "running", now())];
     });
-    const agent = turns.get(queue.running(session)?.turn ?? "")?.agent;
+    const agent = dispatcher.find(queue.running(session)?.turn ?? "")?.agent;
     if (agent) {
       before.push(...rateLimits.note(agent, events));
       work.note(agent, events);
@@ -377,23 +306,10 @@ export function createTurns(deps: TurnsDeps): Turns {
     await rateLimits.load();
     for (const row of await recoverTurns(store, log)) {
       const levels = await supervision.levels(row.by, row.agent);
-      turns.set(row.turn, { turn: row, owner: row.owner, levels, agentName: row.agent });
-      stored.add(row.turn);
-      const { turn, session } = row;
-      queue.add({ turn, session, agent: row.agent, caller: callerName(row.owner), levels }, "last");
+      dispatcher.add({ turn: row, owner: row.owner, levels, agentName: row.agent });
+      dispatcher.release(row.turn);
     }
-    dispatch();
-  }
-
-  async function drain(graceMs: number): Promise<void> {
-    isDraining = true;
-    const allEnded = Promise.all([...running.values()].map((run) => run.ended));
-    const timer = setTimeout(() => {
-      for (const run of running.values()) run.cancel({ gateway: "shutdown" });
-    }, graceMs);
-    // A cancelled turn ends soon, but without room in the store its end cannot be told: the next start does.
-    await Promise.race([allEnded, wait(graceMs + lastWordsMs, undefined, { ref: false })]);
-    clearTimeout(timer);
+    dispatcher.dispatch();
   }
 
   return {
@@ -414,7 +330,7 @@ export function createTurns(deps: TurnsDeps): Turns {
     workOf: work.of,
     onEvents,
     recover: () => (recovery = recover()),
-    drain,
+    drain: dispatcher.drain,
     approvals,
     get runningCount() {
       return queue.runningCount;

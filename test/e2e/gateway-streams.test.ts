@@ -203,10 +203,10 @@ describe("with a history of many megabytes", () => {
       for (const socket of stuck) socket.destroy();
       return residentMb();
     };
-    // The first round brings the CLI up, and the memory that a history's pages need.
-    const mbBefore = await round();
-    await round();
-    expect((await round()) - mbBefore).toBeLessThan(50);
+    // The first rounds bring the CLI up, and the memory that a history's pages need. What is kept for good is there at every later one;
+    // what is not collected yet comes and goes.
+    const mbBefore = Math.max(await round(), await round());
+    expect(Math.min(await round(), await round()) - mbBefore).toBeLessThan(50);
   });
 
   test("[S2] a reader that takes a few bytes a second is not cut while little waits for it", async () => {

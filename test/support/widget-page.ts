@@ -1,5 +1,4 @@
 // The built widget in a real Chromium, in front of the real gateway and CLI: on the gateway's own page, or on pages of another site.
-import { execFileSync } from "node:child_process";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
@@ -71,7 +70,6 @@ export async function openWidgetScene({
 }: Omit<GatewaySettings, "openCaller"> & {
   openCaller?: GatewaySettings["openCaller"] | null;
 } = {}): Promise<WidgetScene> {
-  buildOnce();
   const [scene, browser] = await Promise.all([openScene({ CLAUDE_CODE_ENABLE_TODO_TOOLS: "1" }), openBrowser()]);
   const server = createServer();
   server.listen(0, "127.0.0.1");
@@ -106,16 +104,6 @@ export async function openWidgetScene({
       await scene.close();
     },
   };
-}
-
-let isBuilt = false;
-
-/** What is tested is what is built now, not some day. */
-function buildOnce(): void {
-  if (isBuilt) return;
-  const root = new URL("../..", import.meta.url).pathname;
-  execFileSync("npm", ["run", "build:widget"], { cwd: root, stdio: "pipe" });
-  isBuilt = true;
 }
 
 function openSite(

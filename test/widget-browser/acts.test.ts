@@ -31,6 +31,42 @@ test("follows the end of an answer; scrolled up it stays where it is, and leads 
   await expect.poll(fromEnd).toBeLessThan(1);
 });
 
+test("an image is picked, shown, taken out again, and sent", async () => {
+  const { widget, ask } = await scene.open();
+  const png = Buffer.from(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
+    "base64",
+  );
+  const picker = widget.locator("input[type=file]");
+  const file = (name: string) => ({ name, mimeType: "image/png", buffer: png });
+  await picker.setInputFiles([file("one.png"), file("two.png")]);
+  await widget.locator(".draft-images .ready").nth(1).waitFor();
+  await widget.getByRole("button", { name: "Remove one.png" }).click();
+  expect(await widget.locator(".draft-images li").count()).toBe(1);
+  await ask("demo:text A dot");
+  expect(await widget.locator(".draft-images").count()).toBe(0);
+  await widget.locator(".prompt img.attached").waitFor();
+  const sent = scene.scene.requests.filter(({ body }) => JSON.stringify(body.messages).includes("A dot"));
+  expect(sent.length).toBeGreaterThan(0);
+  for (const { body } of sent)
+    expect(JSON.stringify(body.messages).match(/"media_type":"image\/png"/g) ?? []).toHaveLength(1);
+});
+
+test("a prompt is edited: the conversation goes on in a copy from before it", async () => {
+  const { widget, ask, settled } = await scene.open();
+  await ask("demo:text first");
+  await ask("demo:text second");
+  const prompt = widget.locator(".prompt").nth(1);
+  await prompt.hover();
+  await prompt.getByRole("button", { name: "Edit" }).click();
+  const field = widget.getByRole("textbox", { name: "Edit" });
+  await field.fill("demo:text another");
+  await field.press("Enter");
+  await widget.locator(".answer").getByText("another", { exact: true }).waitFor();
+  await settled();
+  expect(await widget.locator(".prompt .bubble").allInnerTexts()).toEqual(["demo:text first", "demo:text another"]);
+});
+
 test("an answer is asked for again, rated, and told what it has used", async () => {
   const { widget, ask, settled } = await scene.open();
   await ask("demo:text rated");

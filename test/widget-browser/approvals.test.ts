@@ -25,6 +25,29 @@ test("an approval shows what will run, and runs it when it is allowed", async ()
   expect(await widget.locator(".tool").getAttribute("class")).toBe("tool done");
 });
 
+test("an approval is seen within 200 ms of its event, while another answer streams", async () => {
+  const busy = await scene.open();
+  await busy.send("demo:long words=2000 rate=100");
+  const { page, widget, send } = await scene.open({ context: busy.context });
+  await widget.getByRole("button", { name: "New conversation" }).click();
+  await page.evaluate(() => {
+    const { shadowRoot } = document.querySelector("sluice-chat")!;
+    document.addEventListener("sluice:approval", () => {
+      const told = performance.now();
+      const look = () => {
+        const isSeen = shadowRoot!.querySelector(".approval") !== null;
+        if (isSeen) Object.assign(globalThis, { waitedMs: performance.now() - told });
+        else requestAnimationFrame(look);
+      };
+      look();
+    });
+  });
+  await send(command("touch soon"));
+  await widget.locator(".approval").waitFor();
+  expect(await page.evaluate(() => (globalThis as unknown as { waitedMs: number }).waitedMs)).toBeLessThan(200);
+  await widget.getByRole("button", { name: "Deny", exact: true }).click();
+});
+
 test("a denial tells the model why", async () => {
   const { widget, send, settled } = await scene.open();
   await send(command("touch there"));

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Browser, Locator, Page } from "playwright-core";
+import type { Browser, BrowserContextOptions, Locator, Page } from "playwright-core";
 import { openBrowser } from "../support/browser.ts";
 
 const root = new URL("../..", import.meta.url).pathname;
@@ -41,7 +41,7 @@ async function conversation({ page, widget, shoot, send, settled }: Shooting): P
   await widget.getByText("Waiting in line").waitFor();
   await shoot("streaming-and-queued");
   await button(widget, "Stop").click();
-  await widget.getByText("I have thought about it.").waitFor();
+  await widget.locator(".answer").getByText("I have thought about it.").waitFor();
   await settled();
   await widget.locator(".thinking-head").last().click();
   await shoot("stopped-and-thinking");
@@ -89,20 +89,19 @@ async function conversation({ page, widget, shoot, send, settled }: Shooting): P
 }
 
 /** The modes on a page of somebody else's. */
-async function modes(browser: Browser, address: string, shot: Shot): Promise<void> {
+async function modes(browser: Browser, address: string): Promise<void> {
   for (const mode of ["bubble", "sidebar", "fullscreen"]) {
-    const context = await browser.newContext({ viewport: shot.size, colorScheme: shot.scheme });
+    const context = await browser.newContext();
     await context.route("**/host", (route) => route.fulfill({ contentType: "text/html", body: hostPage(mode) }));
     const page = await context.newPage();
     await page.goto(`${address}/host`);
     if (mode !== "fullscreen") {
       await page.locator("sluice-chat .launcher").waitFor();
-      if (mode === "bubble") await page.screenshot({ path: pathOf(shot, "bubble-closed") });
+      if (mode === "bubble") await shootAll(page, "bubble-closed");
       await page.locator("sluice-chat .launcher").click();
     }
     await page.locator("sluice-chat .greeting").waitFor();
-    await calm(page);
-    await page.screenshot({ path: pathOf(shot, mode) });
+    await shootAll(page, mode);
     await context.close();
   }
 }
@@ -115,13 +114,15 @@ function hostPage(mode: string): string {
       data-suggestions="How deep is basin 3?\nWho is on duty?" defer></script>`;
 }
 
-interface Shot {
-  readonly size: { readonly width: number; readonly height: number };
-  readonly scheme: "light" | "dark";
-}
-
-function pathOf({ size, scheme }: Shot, name: string): string {
-  return join(folder, `${name}-${size.width}-${scheme}.png`);
+/** The same state at every width, in both colour schemes. */
+async function shootAll(page: Page, name: string): Promise<void> {
+  for (const size of sizes)
+    for (const colorScheme of schemes) {
+      await page.setViewportSize(size);
+      await page.emulateMedia({ colorScheme });
+      await calm(page);
+      await page.screenshot({ path: join(folder, `${name}-${size.width}-${colorScheme}.png`) });
+    }
 }
 
 /** Two frames after everything that moves has come to rest. */
@@ -137,8 +138,8 @@ async function calm(page: Page): Promise<void> {
   );
 }
 
-async function openPage(browser: Browser, address: string, shot: Shot): Promise<Shooting> {
-  const context = await browser.newContext({ viewport: shot.size, colorScheme: shot.scheme });
+async function openPage(browser: Browser, address: string, options: BrowserContextOptions = {}): Promise<Shooting> {
+  const context = await browser.newContext(options);
   const page = await context.newPage();
   await page.goto(`${address}/`);
   const widget = page.locator("sluice-chat");
@@ -146,10 +147,7 @@ async function openPage(browser: Browser, address: string, shot: Shot): Promise<
   return {
     page,
     widget,
-    async shoot(name) {
-      await calm(page);
-      return page.screenshot({ path: pathOf(shot, name) });
-    },
+    shoot: (name) => shootAll(page, name),
     async send(text) {
       await composer.fill(text);
       await composer.press("Enter");
@@ -165,8 +163,8 @@ async function openPage(browser: Browser, address: string, shot: Shot): Promise<
 async function readmeShots(browser: Browser, address: string): Promise<void> {
   mkdirSync(readmeFolder, { recursive: true });
   for (const scheme of schemes) {
-    const shot = { size: { width: 1120, height: 720 }, scheme };
-    const { page, widget, send, settled } = await openPage(browser, address, shot);
+    const viewport = { width: 1120, height: 720 };
+    const { page, widget, send, settled } = await openPage(browser, address, { viewport, colorScheme: scheme });
     await send(scheme === "light" ? "Show me a table and some code" : "make a plan");
     await settled();
     if (scheme === "dark") {
@@ -204,13 +202,8 @@ try {
   if (process.argv.includes("--readme")) await readmeShots(browser, demo.address);
   else {
     rmSync(folder, { recursive: true, force: true });
-    for (const size of sizes)
-      for (const scheme of schemes) {
-        const shot = { size, scheme };
-        await modes(browser, demo.address, shot);
-        await conversation(await openPage(browser, demo.address, shot));
-        console.log(`${size.width} ${scheme}`);
-      }
+    await modes(browser, demo.address);
+    await conversation(await openPage(browser, demo.address));
   }
 } finally {
   await browser.close();

@@ -68,25 +68,19 @@ test("every custom property that is described is tried here", () => {
   expect(Object.keys(seenAt).toSorted()).toEqual(described.toSorted());
 });
 
-// The state that shows it is not brought about here yet.
-const untried = "--sluice-warning";
-
-test.each(Object.entries(seenAt).filter(([name]) => name !== untried))(
-  "%s changes what is seen",
-  async (name, [value, selector, property]) => {
-    const { page, widget } = opened;
-    if (selector.includes("aria-expanded")) await widget.getByRole("button", { name: "More", exact: true }).click();
-    // Without a transition on its way.
-    await page.addStyleTag({ content: "sluice-chat { --sluice-speed: 0s }" });
-    const element = widget.locator(selector).first();
-    const before = await computed(element, property);
-    const style = await page.addStyleTag({ content: `html sluice-chat { ${name}: ${value} }` });
-    await expect.poll(() => computed(element, property)).not.toBe(before);
-    await style.evaluate((tag) => (tag as HTMLElement).remove());
-    await expect.poll(() => computed(element, property)).toBe(before);
-    if (selector.includes("aria-expanded")) await page.keyboard.press("Escape");
-  },
-);
+test.each(Object.entries(seenAt))("%s changes what is seen", async (name, [value, selector, property]) => {
+  const { page, widget } = opened;
+  if (selector.includes("aria-expanded")) await widget.getByRole("button", { name: "More", exact: true }).click();
+  // Without a transition on its way.
+  await page.addStyleTag({ content: "sluice-chat { --sluice-speed: 0s }" });
+  const element = widget.locator(selector).first();
+  const before = await computed(element, property);
+  const style = await page.addStyleTag({ content: `html sluice-chat { ${name}: ${value} }` });
+  await expect.poll(() => computed(element, property)).not.toBe(before);
+  await style.evaluate((tag) => (tag as HTMLElement).remove());
+  await expect.poll(() => computed(element, property)).toBe(before);
+  if (selector.includes("aria-expanded")) await page.keyboard.press("Escape");
+});
 
 test("a page's rules for parts reach them", async () => {
   const { page, widget } = opened;
@@ -104,6 +98,7 @@ test("a page's rules for parts reach them", async () => {
     "tool",
     "failure",
     "composer",
+    "input",
     "send",
   ];
   await page.addStyleTag({

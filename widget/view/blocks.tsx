@@ -71,7 +71,11 @@ export function ContextChip({ context }: { readonly context: unknown }) {
         <Icon path={icons.info} />
         {say("context")}
       </button>
-      {isOpen && <pre dir="auto">{JSON.stringify(context, null, 2)}</pre>}
+      {isOpen && (
+        <pre tabIndex={0} dir="auto">
+          {JSON.stringify(context, null, 2)}
+        </pre>
+      )}
     </>
   );
 }

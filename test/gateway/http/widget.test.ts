@@ -62,6 +62,9 @@ describe("the widget's files", () => {
     writeFileSync(join(folder, "widget.js"), "newer()");
     const newer = await app.request("/widget.js", { headers: { "if-none-match": etag } });
     expect([newer.status, await newer.text()]).toEqual([200, "newer()"]);
+    await app.request("/widget/integrity.json");
+    writeFileSync(join(folder, "integrity.json"), '{"widget.js":"sha384-newer"}');
+    expect(await (await app.request("/widget/integrity.json")).text()).toContain("newer");
   });
 
   test("are sent small to whoever can unpack them", async () => {

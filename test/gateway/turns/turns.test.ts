@@ -344,6 +344,47 @@ describe("both ends of a gateway's life", () => {
     await scene.inState(third, "completed");
   });
 
+  test("[T2] a place in the line that is another after a restart is told", async () => {
+    const store = openTestStore();
+    const made = sessionWrite();
+    const { session } = made.session;
+    const [next, last] = [newTurn(session), newTurn(session)];
+    await store.commit([
+      made,
+      ...[next, last].flatMap((turn) => [
+        { kind: "turn" as const, turn },
+        eventsWrite(session, newEvent(queued(session), turn.turn)),
+      ]),
+    ]);
+    const scene = open({ store });
+    await scene.turns.recover();
+    const driver = await scene.running(next.turn);
+    expect(moves(await scene.events(await scene.turns.get(alice, last.turn)))).toEqual([1]);
+    driver.finish();
+    (await scene.running(last.turn)).finish();
+    await scene.inState(last.turn, "completed");
+  });
+
+  test("[T1, T2] a prompt that was to go first goes first after a restart too", async () => {
+    const store = openTestStore();
+    const before = open({ store });
+    const asked = await before.create({ on_busy: "interrupt" });
+    const { options } = (await store.turn(alice, asked.turn))!;
+    (await before.running(asked.turn)).finish();
+    await before.inState(asked.turn, "completed");
+    const { session } = asked;
+    const [early, late] = [newTurn(session), newTurn(session, { options })];
+    for (const turn of [early, late])
+      await store.commit([{ kind: "turn", turn }, eventsWrite(session, newEvent(queued(session), turn.turn))]);
+    const after = openTurns({ store });
+    await after.turns.recover();
+    const driver = await after.running(late.turn);
+    expect(await after.turns.get(alice, early.turn)).toMatchObject({ state: "queued", position: 1 });
+    driver.finish();
+    (await after.running(early.turn)).finish();
+    await after.inState(early.turn, "completed");
+  });
+
   test("[T2] a waiting turn whose agent is not configured any more fails, and says so", async () => {
     const before = open({ agents: [readAgent({ name: "gone" })], limits: { running_turns: 1 } });
     const first = await before.create();

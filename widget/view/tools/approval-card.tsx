@@ -16,7 +16,11 @@ export function ApprovalCard({ approval, isWaiting }: { readonly approval: Appro
   const { question, exact, name } = describeTool(approval.tool, approval.input);
   const changes = changesOf(approval.tool, approval.input);
   if (!isWaiting) return <Decision approval={approval} />;
-  const raw = <pre dir="auto">{exact ?? JSON.stringify(approval.input, null, 2)}</pre>;
+  const raw = (
+    <pre tabIndex={0} dir="auto">
+      {exact ?? JSON.stringify(approval.input, null, 2)}
+    </pre>
+  );
   return (
     <div class="approval" part="approval" role="group" aria-label={say(question, { tool: name })}>
       <p class="approval-question">{say(question, { tool: name })}</p>

@@ -8,7 +8,7 @@ export function Diff({ changes }: { readonly changes: readonly Change[] }) {
   return (
     <>
       {changes.map(({ before, after }, index) => (
-        <pre key={index} class="diff">
+        <pre key={index} class="diff" tabIndex={0}>
           {diffLines(before, after).map(({ kind, text }, line) => (
             <span key={line} class={kind}>
               {signs[kind]} {text}

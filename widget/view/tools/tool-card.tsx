@@ -92,7 +92,9 @@ function ToolDetails({ block, isAsked }: { readonly block: ToolBlock; readonly i
       ) : (
         <>
           <p class="label">{say("input")}</p>
-          <pre dir="auto">{exact ?? json(block)}</pre>
+          <pre tabIndex={0} dir="auto">
+            {exact ?? json(block)}
+          </pre>
         </>
       )}
       {block.result && <ToolOutput result={block.result} />}

@@ -21,7 +21,11 @@ export function ToolOutput({ result }: { readonly result: NonNullable<ToolBlock[
     <>
       <p class="label">{say("output")}</p>
       {isEmpty && <p class="muted">{say("no_output")}</p>}
-      {text !== "" && <pre dir="auto">{withoutColours(shown)}</pre>}
+      {text !== "" && (
+        <pre tabIndex={0} dir="auto">
+          {withoutColours(shown)}
+        </pre>
+      )}
       {images.map((hash) => (
         <AttachedImage key={hash} hash={hash} />
       ))}

@@ -1,0 +1,155 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { BrowserContextOptions, Page } from "playwright-core";
+import { openWidgetScene, type WidgetPage, type WidgetScene } from "../support/widget-page.ts";
+
+// Small and large screens, zoom, touch, an on-screen keyboard, the other direction of writing, another language.
+
+let scene: WidgetScene;
+beforeAll(async () => {
+  scene = await openWidgetScene();
+});
+afterAll(() => scene.close());
+
+/** A page of the gateway's origin with this in its body. */
+async function openHost(body: string, { html = "", ...options }: BrowserContextOptions & { html?: string } = {}) {
+  const context = await scene.browser.newContext(options);
+  await context.route("**/host", (route) =>
+    route.fulfill({
+      contentType: "text/html",
+      body: `<!doctype html><html ${html}><meta name="viewport" content="width=device-width"><title>A page</title>${body}`,
+    }),
+  );
+  return scene.open({ url: `${scene.gateway.address}/host`, context });
+}
+
+const bubble = '<script src="/widget.js" data-session="new"></script>';
+
+/** All that stands in the panel and is wider than what holds it, or that cannot scroll to be seen. */
+const overflowing = ({ widget }: WidgetPage) =>
+  widget.locator(".panel").evaluate((panel) => {
+    const { left, right } = panel.getBoundingClientRect();
+    return [...panel.querySelectorAll("*")]
+      .filter((element) => !element.closest(".sr, pre, .table, svg"))
+      .filter((element) => {
+        const box = element.getBoundingClientRect();
+        return box.width > 0 && (box.left < left - 1 || box.right > right + 1);
+      })
+      .map((element) => element.outerHTML.slice(0, 80));
+  });
+
+/** Whatever can be pressed and is smaller than 24 × 24 pixels; links in a text may be as high as its lines. */
+const smallTargets = ({ widget }: WidgetPage) =>
+  widget.locator(".panel").evaluate((panel) =>
+    [...panel.querySelectorAll("button, input:not([type=file], [disabled]), textarea, [role=menuitem]")]
+      .filter((element) => {
+        const { width, height } = (element.closest("label") ?? element).getBoundingClientRect();
+        const isInText = element.matches(".link");
+        return width > 0 && !isInText && (width < 24 || height < 24);
+      })
+      .map((element) => element.outerHTML.slice(0, 80)),
+  );
+
+const box = async ({ widget }: WidgetPage, selector: string) => (await widget.locator(selector).first().boundingBox())!;
+
+/** Twice as large, as a browser's zoom makes it, is the same screen with half as many pixels of CSS. */
+test.each([
+  ["320 pixels", { viewport: { width: 320, height: 568 } }],
+  ["a zoom of 200 %", { viewport: { width: 640, height: 400 }, deviceScaleFactor: 2 }],
+])("on %s nothing is cut off, and everything can be pressed", async (_, options) => {
+  const opened = await scene.open(options);
+  const { widget, ask, send } = opened;
+  await ask("show me a table and some code");
+  await ask(`demo:text ${"averylongwordwithoutanyspace".repeat(20)}`);
+  await send('demo:tool Bash {"command":"touch small","description":"A file with quite a long description"}');
+  await widget.locator(".approval").waitFor();
+  expect([await overflowing(opened), await smallTargets(opened)]).toEqual([[], []]);
+  await widget.getByRole("button", { name: "Deny", exact: true }).click();
+  expect([await overflowing(opened), await smallTargets(opened)]).toEqual([[], []]);
+  await widget.getByRole("button", { name: "Stop" }).click();
+  await widget.getByRole("button", { name: "Conversations" }).click();
+  await widget.locator(".session").first().waitFor();
+  expect([await overflowing(opened), await smallTargets(opened)]).toEqual([[], []]);
+});
+
+test("on a phone the panel fills the screen, leaves room for the on-screen keyboard, and a tap sends", async () => {
+  const opened = await openHost(bubble, { viewport: { width: 390, height: 700 }, hasTouch: true, isMobile: true });
+  const { page, widget, composer } = opened;
+  await widget.locator(".launcher").tap();
+  await expect.poll(() => box(opened, ".panel")).toEqual({ x: 0, y: 0, width: 390, height: 700 });
+  await widget.locator(".greeting").waitFor();
+  await keyboardTakes(page, 300);
+  await expect.poll(() => box(opened, ".panel")).toEqual({ x: 0, y: 0, width: 390, height: 400 });
+  const { y, height } = await box(opened, ".composer-box");
+  expect(y + height).toBeLessThanOrEqual(400);
+  await composer.tap();
+  await composer.fill("demo:text tapped");
+  await composer.press("Enter");
+  expect(await composer.inputValue()).toBe("demo:text tapped\n");
+  await widget.getByRole("button", { name: "Send" }).tap();
+  await widget.locator(".answer").getByText("tapped", { exact: true }).waitFor();
+  // What stands there only under a pointer elsewhere.
+  await widget.getByRole("button", { name: "Copy answer" }).waitFor();
+});
+
+/** Chromium without a screen has no on-screen keyboard: the page is told what it would be told. */
+async function keyboardTakes(page: Page, pixels: number): Promise<void> {
+  await page.evaluate((taken) => {
+    const { visualViewport: viewport, innerHeight } = globalThis as unknown as {
+      visualViewport: EventTarget;
+      innerHeight: number;
+    };
+    Object.defineProperty(viewport, "height", { configurable: true, value: innerHeight - taken });
+    viewport.dispatchEvent(new Event("resize"));
+  }, pixels);
+}
+
+test("in a page from right to left it stands at the left, and each text runs its own way", async () => {
+  const opened = await openHost(bubble, { html: 'dir="rtl"', viewport: { width: 1000, height: 800 } });
+  const { widget, ask } = opened;
+  await widget.locator(".launcher").click();
+  const panel = await box(opened, ".panel");
+  expect(panel.x).toBeLessThan(50);
+  await ask("demo:text مرحبا بالعالم");
+  await ask("demo:text Hello world");
+  const directions = await widget
+    .locator(".answer .md > p")
+    .evaluateAll((texts) => texts.map((text) => getComputedStyle(text).direction));
+  expect(directions).toEqual(["rtl", "ltr"]);
+  expect(await overflowing(opened)).toEqual([]);
+});
+
+test("speaks the page's language; words of the page's own go before", async () => {
+  const { widget, ask } = await openHost(
+    '<script src="/widget.js" data-mode="inline" data-session="new" data-texts=\'{"copy_answer":"Mitnehmen"}\'></script>',
+    { html: 'lang="de"' },
+  );
+  await widget.getByText("Wie kann ich helfen?").waitFor();
+  await ask("demo:text Guten Tag");
+  const labels = widget.locator(".answer .actions button");
+  await expect
+    .poll(() => labels.evaluateAll((buttons) => buttons.map((button) => button.getAttribute("aria-label"))))
+    .toEqual(["Mitnehmen", "Gute Antwort", "Schlechte Antwort", "Noch einmal", "Einzelheiten"]);
+});
+
+test("images are pasted and dropped", async () => {
+  const { widget, composer } = await scene.open();
+  const give = (type: "paste" | "drop") =>
+    composer.evaluate((field, name) => {
+      const pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+      const transfer = new DataTransfer();
+      transfer.items.add(
+        new File([Uint8Array.from(atob(pixel), (char) => char.charCodeAt(0))], `${name}.png`, { type: "image/png" }),
+      );
+      const how = { bubbles: true, composed: true, cancelable: true };
+      field.dispatchEvent(
+        name === "paste"
+          ? new ClipboardEvent(name, { ...how, clipboardData: transfer })
+          : new DragEvent(name, { ...how, dataTransfer: transfer }),
+      );
+    }, type);
+  await give("paste");
+  await widget.getByRole("img", { name: "paste.png" }).waitFor();
+  await give("drop");
+  await widget.getByRole("img", { name: "drop.png" }).waitFor();
+  await expect.poll(() => widget.locator(".draft-images .ready").count()).toBe(2);
+});
