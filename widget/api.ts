@@ -1,5 +1,6 @@
 // The gateway over fetch: tokens, their renewal, and problems as errors.
 import { thisBrowser, type Browser } from "./browser.ts";
+import { toJson } from "./json.ts";
 import type { Token } from "./options.ts";
 import { ApiProblem, problemOf } from "./problem.ts";
 import { createTokens } from "./tokens.ts";
@@ -71,7 +72,7 @@ export function createApi(options: ApiOptions): Api {
       return await browser.fetch(gateway + path, {
         method,
         headers: { ...type, ...bearer, ...headers },
-        body: body === undefined ? null : body instanceof Blob ? body : JSON.stringify(body),
+        body: body === undefined ? null : body instanceof Blob ? body : toJson(body),
         signal: AbortSignal.any(signals),
       });
     } catch (error) {

@@ -4,6 +4,7 @@ import { signal, type Signal } from "@preact/signals";
 import type { Api } from "./api.ts";
 import type { Browser } from "./browser.ts";
 import type { DraftImage } from "./chat.ts";
+import { newId } from "./ids.ts";
 import { ApiProblem, asProblem } from "./problem.ts";
 
 /** A content block of a prompt, as `POST /api/turns` takes it. */
@@ -56,7 +57,7 @@ export function createAttachments({ api, browser, onChange, onProblem }: Attachm
   }
 
   function begin(file: File): Upload {
-    const id = crypto.randomUUID();
+    const id = newId();
     const image: DraftImage = { id, name: file.name, preview: makeUrl(file), state: "uploading", attachment: null };
     const begun: Upload = { file, image, hash: Promise.resolve("") };
     uploads.set(id, begun);

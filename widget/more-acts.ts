@@ -2,6 +2,7 @@
 import type { PromptBlock } from "./attachments.ts";
 import type { ActOptions } from "./acts.ts";
 import type { Chat, SessionSummary } from "./chat.ts";
+import { toJson } from "./json.ts";
 import type { NewPrompt } from "./prompts.ts";
 import { isPrompt } from "./transcript-words.ts";
 import type { Block, Page } from "./transcript.ts";
@@ -71,7 +72,7 @@ export function createMoreActs(options: ActOptions): MoreActs {
       cursor = page.next_cursor;
       whole.last_seq = page.last_seq;
     }
-    return new Blob([JSON.stringify({ ...whole, next_cursor: null }, null, 2)], { type: "application/json" });
+    return new Blob([toJson({ ...whole, next_cursor: null }, 2)], { type: "application/json" });
   }
 
   return {

@@ -5,6 +5,8 @@ import type { Api } from "./api.ts";
 import type { Attachments, PromptBlock } from "./attachments.ts";
 import type { Browser } from "./browser.ts";
 import type { DraftImage, PendingPrompt, Problem } from "./chat.ts";
+import { newId } from "./ids.ts";
+import { toJson } from "./json.ts";
 import { ApiProblem, asProblem } from "./problem.ts";
 import { readStored, writeStored } from "./storage.ts";
 
@@ -93,7 +95,7 @@ export function createPrompts(options: PromptOptions): Prompts {
       .filter((entry) => entry.turn === null && (entry.problem === null || isLost(entry)))
       .filter(({ images }) => images.length === 0)
       .map(({ id, place, text, files, context }): Kept => ({ id, session: place.session, text, files, context }));
-    writeStored(browser.tabStorage, api.storageKey("pending"), kept.length === 0 ? null : JSON.stringify(kept));
+    writeStored(browser.tabStorage, api.storageKey("pending"), kept.length === 0 ? null : toJson(kept));
   }
 
   /** Where prompts to this session go. */
@@ -149,7 +151,7 @@ export function createPrompts(options: PromptOptions): Prompts {
   return {
     pending,
     send(place, prompt) {
-      const entry: Entry = { ...prompt, id: crypto.randomUUID(), place, problem: null, turn: null };
+      const entry: Entry = { ...prompt, id: newId(), place, problem: null, turn: null };
       entries.push(entry);
       return enqueue(entry);
     },

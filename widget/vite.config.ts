@@ -36,7 +36,7 @@ export default defineConfig({
       },
     },
   },
-  plugins: [findAtOnce(), besideTheModule()],
+  plugins: [findAtOnce(), withoutShadows(), besideTheModule()],
 });
 
 function findAtOnce(): Plugin {
@@ -50,6 +50,21 @@ function findAtOnce(): Plugin {
         for (const imported of this.getModuleInfo(id)?.importedIds ?? []) add(imported);
       };
       add(entry);
+    },
+  };
+}
+
+/** On a page that has frozen `Object.prototype` nothing can be assigned that has a name of it. Nobody here makes a text of a signal. */
+function withoutShadows(): Plugin {
+  const shadows = /\w+\.prototype\.(?:toString|valueOf)=function\(\)\{[^}]*\};?/g;
+  return {
+    name: "sluice-without-shadows",
+    apply: "build",
+    transform(code, id) {
+      if (!id.includes("signals-core")) return undefined;
+      const without = code.replace(shadows, "");
+      if (without === code) throw new Error("the signals are written otherwise than they were");
+      return { code: without, map: null };
     },
   };
 }

@@ -80,10 +80,9 @@ function allowReading(c: Context<Env>, origin: string): void {
 
 function preflight(c: Context<Env>): Response {
   c.header("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE");
-  c.header(
-    "Access-Control-Allow-Headers",
-    "authorization, content-type, idempotency-key, last-event-id, mcp-protocol-version, prefer",
-  );
+  // Also what a page's tools add to every request of it (tracing, for one): whoever may call may say what they like.
+  c.header("Access-Control-Allow-Headers", c.req.header("access-control-request-headers"));
+  c.header("Vary", "Access-Control-Request-Headers", { append: true });
   c.header("Access-Control-Max-Age", preflightSeconds);
   return c.body(null, 204);
 }

@@ -1,8 +1,9 @@
 import { EventSource as NpmEventSource } from "eventsource";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { openBrowser } from "../support/browser.ts";
 import { openGateway, type OwnGateway } from "../support/gateway.ts";
-import { openHostileSite, openMisledBrowser, type HostileSite } from "../support/hostile-site.ts";
+import { openHostileSite, type HostileSite } from "../support/hostile-site.ts";
 import { lacksChromium } from "../support/programs.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
 import { until } from "../support/wait.ts";
@@ -18,7 +19,7 @@ let open: OwnGateway;
 let gateway: OwnGateway;
 
 beforeAll(async () => {
-  [scene, site, browser] = await Promise.all([openScene(), openHostileSite(), openMisledBrowser()]);
+  [scene, site, browser] = await Promise.all([openScene(), openHostileSite(), openBrowser()]);
   open = await openGateway(scene, { openCaller: { key: "demo", user: null, reach: "all" } });
   gateway = await openGateway(scene, {
     agents: [{ name: "default" }, { name: "helper", public: { origins: [site.origin("friend.example")] } }],

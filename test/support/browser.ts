@@ -7,6 +7,8 @@ import type { WireEvent } from "./reader.ts";
 export async function openBrowser(): Promise<Browser> {
   return chromium.launch({
     executablePath: chromiumPath,
+    // Pages are kept for going back, as for everybody.
+    ignoreDefaultArgs: ["--disable-back-forward-cache"],
     args: [
       "--headless",
       "--no-sandbox",
@@ -16,6 +18,8 @@ export async function openBrowser(): Promise<Browser> {
       "--disable-background-networking",
       "--disable-component-update",
       "--disable-sync",
+      // Names of this machine that browsers do not trust as they do `localhost`.
+      "--host-resolver-rules=MAP *.example 127.0.0.1",
     ],
   });
 }

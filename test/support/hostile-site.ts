@@ -1,10 +1,8 @@
-// A web site on this machine that plays other people's pages, and a Chromium whose names for it all lead here: `friend.example`,
-// `evil.example` and `rebound.example` are 127.0.0.1, whatever the port.
+// A web site on this machine that plays other people's pages: to the browser of browser.ts `friend.example`, `evil.example` and
+// `rebound.example` are 127.0.0.1, whatever the port.
 import { createServer, type IncomingMessage } from "node:http";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { chromium, type Browser } from "playwright-core";
-import { chromiumPath } from "./programs.ts";
 
 export interface HostileSite {
   readonly port: number;
@@ -36,18 +34,4 @@ export async function openHostileSite(): Promise<HostileSite> {
       await once(server, "close");
     },
   };
-}
-
-export function openMisledBrowser(): Promise<Browser> {
-  return chromium.launch({
-    executablePath: chromiumPath,
-    args: [
-      "--headless",
-      "--no-sandbox",
-      "--disable-gpu",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--host-resolver-rules=MAP *.example 127.0.0.1",
-    ],
-  });
 }

@@ -28,6 +28,8 @@ export interface OpenOptions extends BrowserContextOptions {
 export interface Site {
   /** `http://localhost:<port>`: another host than the gateway's 127.0.0.1. */
   readonly origin: string;
+  /** The same under a name that browsers do not trust without TLS. */
+  readonly plainOrigin: string;
   /** Serves this page from now on, and returns its address. */
   serve(path: string, body: string, headers?: Readonly<Record<string, string>>): string;
   /** The paths that were asked for, in order. */
@@ -72,14 +74,15 @@ export async function openWidgetScene({
   const server = createServer();
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  const origin = `http://localhost:${(server.address() as AddressInfo).port}`;
+  const { port } = server.address() as AddressInfo;
+  const [origin, plainOrigin] = [`http://localhost:${port}`, `http://intranet.example:${port}`];
   const gateway = await openGateway(scene, {
     agents: [{ name: "default" }],
     ...settings,
     ...(openCaller === null ? {} : { openCaller }),
-    environment: { SLUICE_ALLOWED_ORIGINS: origin, ...settings.environment },
+    environment: { SLUICE_ALLOWED_ORIGINS: `${origin},${plainOrigin}`, ...settings.environment },
   });
-  const site = openSite(server, { origin, gateway });
+  const site = openSite(server, { origin, plainOrigin, gateway });
   const contexts: BrowserContext[] = [];
   return {
     scene,
@@ -103,17 +106,21 @@ export async function openWidgetScene({
   };
 }
 
-function openSite(server: Server, { origin, gateway }: { origin: string; gateway: OwnGateway }): Site {
+function openSite(
+  server: Server,
+  { origin, plainOrigin, gateway }: { origin: string; plainOrigin: string; gateway: OwnGateway },
+): Site {
   const pages = new Map<string, { body: string; headers: Readonly<Record<string, string>> }>();
   const asked: string[] = [];
   const site: Site = {
     origin,
+    plainOrigin,
     asked,
     async token(user) {
       const reply = await gateway.fetch("/api/tokens", {
         method: "POST",
         headers: { "content-type": "application/json" },
-        body: JSON.stringify({ user, origins: [origin] }),
+        body: JSON.stringify({ user, origins: [origin, plainOrigin] }),
       });
       return reply.json();
     },
@@ -130,6 +137,8 @@ function openSite(server: Server, { origin, gateway }: { origin: string; gateway
       if (token === undefined) return void response.writeHead(401).end();
       return void response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(token));
     }
+    // Browsers ask for it by themselves.
+    if (path === "/favicon.ico") return void response.writeHead(204).end();
     const page = pages.get(path);
     if (!page) return void response.writeHead(404).end();
     response.writeHead(200, { "content-type": "text/html; charset=utf-8", ...page.headers }).end(page.body);

@@ -36,12 +36,19 @@ describe("the tag of the README", () => {
     site.token = endpoint.sluiceToken;
     const bare = await scene.open({ url: site.serve("/bare", "<p>A page</p>", policy()) });
     const globals = await bare.page.evaluate(() => Object.getOwnPropertyNames(globalThis));
-    const { page, widget, ask, answer, complaints, requested } = await scene.open({
+    const { page, widget, ask, send, settled, answer, complaints, requested } = await scene.open({
       url: site.serve("/tag", `<p>A page</p>${here(snippet("embed"))}`, policy()),
     });
     await widget.getByRole("button", { name: "Open chat: Assistant" }).click();
     await ask("demo:text Hello from **afar**");
     expect(await answer()).toBe("Hello from afar");
+    await send('demo:tool Bash {"command":"touch strict"}\ndemo:markdown');
+    await widget.getByRole("button", { name: "Allow", exact: true }).click();
+    await widget.locator(".answer .hl-keyword").first().waitFor();
+    await settled();
+    await widget.getByRole("button", { name: "Details" }).last().click();
+    await widget.getByRole("button", { name: "Conversations" }).click();
+    await widget.locator(".session").first().waitFor();
     expect(complaints).toEqual([]);
     expect([...requested].toSorted()).toEqual([gateway.address, site.origin].toSorted());
     const added = await page.evaluate(
@@ -57,7 +64,7 @@ describe("the tag of the README", () => {
       "sluice-chat",
     ]);
     const { turns } = (await (await gateway.fetch("/api/turns?user=ann")).json()) as { turns: unknown[] };
-    expect(turns).toHaveLength(1);
+    expect(turns).toHaveLength(2);
     site.token = ordinary;
   });
 

@@ -14,6 +14,7 @@ import sql from "highlight.js/lib/languages/sql";
 import typescript from "highlight.js/lib/languages/typescript";
 import xml from "highlight.js/lib/languages/xml";
 import yaml from "highlight.js/lib/languages/yaml";
+import { toJson } from "../json.ts";
 import type { Token } from "./markdown.ts";
 
 /** Their own aliases (`ts`, `py`, `sh`, `html`, …) come with them. */
@@ -60,7 +61,7 @@ class TokenList implements Emitter {
   finalize(): void {}
 
   toHTML(): string {
-    return JSON.stringify(this.tokens);
+    return toJson(this.tokens);
   }
 }
 
