@@ -10,8 +10,7 @@ const kilobyte = 1024;
 /** By what stands in front of the hash; of gzip, but for the loader. */
 const budgets: Readonly<Record<string, number>> = {
   /** Element, connection, transcript, panel, composer, style: a chat, whose answers stand as plain text until Markdown is there. */
-  // 32 KB are wanted; what is over is to go into chunks.
-  embed: 33 * kilobyte,
+  embed: 32 * kilobyte,
   /** Markdown, fetched beside the main module as soon as a panel is drawn. */
   text: 14 * kilobyte,
   /** Tool calls, approvals, questions, changes, to-do lists. */
