@@ -1,10 +1,10 @@
 // The gateway's own page: the widget, for whoever is signed in, and how to put it into a page of one's own.
-import { randomBytes } from "node:crypto";
 import type { Context, Hono } from "hono";
 import { html } from "hono/html";
 import type { Registry } from "../agents/registry.ts";
 import type { Identity } from "./auth/identity.ts";
 import type { Env } from "./env.ts";
+import { setPageHeaders } from "./page-headers.ts";
 import { absoluteUrl, type RouteDeps } from "./routes.ts";
 
 export interface HomeDeps extends RouteDeps {
@@ -51,17 +51,10 @@ interface Shown {
 }
 
 function page(c: Context<Env>, shown: Shown) {
-  const nonce = randomBytes(16).toString("base64");
-  c.header(
-    "Content-Security-Policy",
-    `default-src 'none'; script-src 'self'; style-src 'nonce-${nonce}'; connect-src 'self'; img-src 'self' blob:; ` +
-      "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+  const nonce = setPageHeaders(
+    c,
+    "; script-src 'self'; connect-src 'self'; img-src 'self' blob:; require-trusted-types-for 'script'; trusted-types 'none'",
   );
-  c.header("X-Content-Type-Options", "nosniff");
-  c.header("X-Frame-Options", "DENY");
-  // Not `no-referrer`: a browser then sends the sign-out form with `Origin: null`, which is refused.
-  c.header("Referrer-Policy", "same-origin");
-  c.header("Cache-Control", "no-store");
   return c.html(
     html`<!doctype html>
       <html lang="en">

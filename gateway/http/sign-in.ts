@@ -10,6 +10,7 @@ import { cookieName } from "./auth/authenticate.ts";
 import type { KeyRing, ServiceKey } from "./auth/key-ring.ts";
 import type { Signer } from "./auth/signed.ts";
 import type { Env } from "./env.ts";
+import { setPageHeaders } from "./page-headers.ts";
 import { absoluteUrl, type RouteDeps } from "./routes.ts";
 
 export interface SignInDeps {
@@ -109,16 +110,7 @@ function form(code: string | undefined, problem: string | undefined) {
 }
 
 function page(c: Context<Env>, body: ReturnType<typeof html>, status: 200 | 401 = 200) {
-  const nonce = randomBytes(16).toString("base64");
-  c.header(
-    "Content-Security-Policy",
-    `default-src 'none'; style-src 'nonce-${nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`,
-  );
-  c.header("X-Content-Type-Options", "nosniff");
-  c.header("X-Frame-Options", "DENY");
-  // Not `no-referrer`: a browser then sends the form with `Origin: null`, which is refused.
-  c.header("Referrer-Policy", "same-origin");
-  c.header("Cache-Control", "no-store");
+  const nonce = setPageHeaders(c);
   return c.html(
     html`<!doctype html>
       <html lang="en">

@@ -81,19 +81,20 @@ test("node-pty and the CLI's name stay inside claude/, and the codes that the wi
 // What each part of the widget may import of the others, by the names of its files; what is in no part puts them together.
 const widgetParts: Record<string, { readonly files: RegExp; readonly mayImport: readonly string[] }> = {
   transcript: { files: /^transcript(-\w+)?\.ts$/, mayImport: [] },
-  copy: { files: /^copy\.ts$/, mayImport: [] },
-  markdown: { files: /^markdown\//, mayImport: ["copy"] },
+  /** What not every page has, or has as it should be. */
+  platform: { files: /^(copy|ids|json)\.ts$/, mayImport: [] },
+  markdown: { files: /^markdown\//, mayImport: ["platform"] },
   network: {
     files:
       /^(api|browser|connection|event-stream|follower|locks|polling|problem|read-events|retry|storage|tokens)\.ts$/,
-    mayImport: ["transcript", "options"],
+    mayImport: ["transcript", "options", "platform"],
   },
   chat: {
     files: /^(acts|attachments|chat|chat-events|draft|live-session|more-acts|prompts)\.ts$/,
-    mayImport: ["transcript", "network"],
+    mayImport: ["transcript", "network", "platform"],
   },
   options: { files: /^(options|texts|texts-\w+)\.ts$/, mayImport: [] },
-  view: { files: /^view\//, mayImport: ["transcript", "chat", "markdown", "options", "copy"] },
+  view: { files: /^view\//, mayImport: ["transcript", "chat", "markdown", "options", "platform"] },
 };
 
 const widget = join(root, "widget");
