@@ -274,6 +274,8 @@ describe.skipIf(lacksChromium)("the sign-in page [A1]", () => {
     await page.fill("input[name=key]", key());
     await page.click("button");
     await page.waitForURL(`${gateway.address}/`);
+    // Until the widget there has all it wants.
+    await page.waitForLoadState("networkidle");
     const before = await turnsOf(gateway);
     const neighbour = await visit("127.0.0.1");
     const statuses = watch(gateway);
