@@ -1,0 +1,43 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { answerOf, shapeNames, type ShapeName } from "../support/drawing/answers.ts";
+import { openDrawingScene, type DrawingScene, type Pump } from "../support/drawing/page.ts";
+import { isLong } from "../support/scale.ts";
+
+// Four times as much answer is four times as much work, whatever its shape: through the reducer and the views of the built widget, each
+// delta in a task of its own.
+
+declare const drawing: Pump;
+
+let scene: DrawingScene;
+beforeAll(async () => {
+  scene = await openDrawingScene();
+});
+afterAll(() => scene.close());
+
+/** The nodes that came and went, and the main thread's time. */
+async function draw(shape: ShapeName, kilobytes: number) {
+  const { page, during, close } = await scene.openWidget();
+  await page.evaluate((parts) => drawing.take(parts), answerOf(shape, kilobytes));
+  await page.evaluate(() => drawing.count());
+  const taskMs = await during(() => page.evaluate(() => drawing.each()));
+  const nodes = await page.evaluate(() => drawing.counted());
+  await close();
+  return { taskMs, ...nodes };
+}
+
+test.each(shapeNames)("four times as much text makes four times as many nodes: %s", async (shape) => {
+  const [small, large] = [await draw(shape, 2), await draw(shape, 8)];
+  expect(large.added / small.added).toBeLessThan(4.5);
+  // Those that were taken for something else at first.
+  expect(large.removed).toBeLessThan(large.added);
+});
+
+// A ratio of two times on one machine; in `npm test`, whose files take turns with each other, it is left out.
+test.runIf(isLong).each(shapeNames)(
+  "50 KB of %s take at most five times as long as 12.5 KB",
+  async (shape) => {
+    const [small, large] = [await draw(shape, 12.5), await draw(shape, 50)];
+    expect(large.taskMs / small.taskMs).toBeLessThan(5);
+  },
+  300_000,
+);
