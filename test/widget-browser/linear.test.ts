@@ -32,12 +32,19 @@ test.each(shapeNames)("four times as much text makes four times as many nodes: %
   expect(large.removed).toBeLessThan(large.added);
 });
 
+/** Of three: what else this machine does makes the browser draw more frames. */
+async function shortestMs(shape: ShapeName, kilobytes: number): Promise<number> {
+  const times: number[] = [];
+  for (let round = 0; round < 3; round++) times.push((await draw(shape, kilobytes)).taskMs);
+  return Math.min(...times);
+}
+
 // Times: not in `npm test`, but in `npm run test:long` alone.
 test.runIf(isLong).each(shapeNames)(
   "50 KB take at most five times as long as 12.5 KB: %s",
   async (shape) => {
-    const [small, large] = [await draw(shape, 12.5), await draw(shape, 50)];
-    expect(large.taskMs / small.taskMs).toBeLessThan(5);
+    const [small, large] = [await shortestMs(shape, 12.5), await shortestMs(shape, 50)];
+    expect(large / small).toBeLessThan(5);
   },
   300_000,
 );
