@@ -33,7 +33,8 @@ export interface LiveSessionOptions {
   readonly onRefused: (problem: ApiProblem) => void;
 }
 
-const pageLimit = 100;
+/** More than anybody sees at once: what is older comes when it is scrolled to. */
+const pageLimit = 40;
 /** So long an event that others have overtaken may still come. */
 const holeMs = 1000;
 

@@ -4,7 +4,7 @@ import type { Scene } from "../support/real-cli.ts";
 export interface Row {
   /** Unique over all rows: ratios name it. */
   readonly name: string;
-  readonly unit: "ms" | "events/s" | "MB" | "µs" | "KB";
+  readonly unit: "ms" | "events/s" | "MB" | "µs" | "KB" | "nodes";
   readonly samples: readonly number[];
 }
 

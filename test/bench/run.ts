@@ -1,5 +1,5 @@
-// `npm run bench [-- --rounds=20] [--only=start]`: measures Sluice and what it is compared with side by side in one run, prints a
-// table and writes test/bench/results.json. The files of rows/ are the benchmarks.
+// `npm run bench [-- --rounds=20] [--only=widget]`: measures Sluice and what it is compared with side by side in one run, prints a
+// table and writes test/bench/results.json. The files of rows/ are the benchmarks; `only`: those whose names begin so.
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
@@ -20,7 +20,7 @@ const rows: Row[] = [];
 const ratios: Ratio[] = [];
 const targets: Record<string, string> = {};
 for (const file of readdirSync(join(here, "rows")).toSorted()) {
-  if (values.only !== undefined && file !== `${values.only}.ts`) continue;
+  if (!file.startsWith(values.only ?? "")) continue;
   const { benchmark } = (await import(join(here, "rows", file))) as { benchmark: Benchmark };
   process.stdout.write(`${benchmark.name} …\n`);
   const scene = await openScene();

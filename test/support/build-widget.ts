@@ -1,4 +1,4 @@
-// Once before the widget's suites in a browser: what is tested is what is built now, not some day.
+// Once before the widget's suites in a browser, and before it is measured: what is tested is what is built now, not some day.
 import { execFileSync } from "node:child_process";
 
 export function setup(): void {

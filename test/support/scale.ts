@@ -1,5 +1,6 @@
 // Counts of tests that repeat themselves: short in `npm test`, full in `npm run test:long`.
-const isLong = process.env["SLUICE_TEST_LONG"] === "1";
+/** Whether this is `npm run test:long`. */
+export const isLong = process.env["SLUICE_TEST_LONG"] === "1";
 
 /** The count for this run. */
 export function scaled(counts: { short: number; long: number }): number {

@@ -283,7 +283,7 @@ describe("sessions", () => {
 });
 
 describe("a long conversation", () => {
-  const count = 130;
+  const count = 50;
   async function openLong(): Promise<Opened> {
     const { token } = await scene.mint();
     const { session } = await scene.app.json("/api/sessions", { key: token, json: { agent: "default" } });
@@ -296,9 +296,9 @@ describe("a long conversation", () => {
   test("shows its newest page, and older ones as they are wanted", async () => {
     const opened = await openLong();
     await isLive(opened);
-    expect(opened.texts()).toEqual(all.slice(-100));
+    expect(opened.texts()).toEqual(all.slice(-40));
     await Promise.all([opened.chat.loadOlder(), opened.chat.loadOlder()]);
-    expect(opened.texts()).toEqual(all.slice(-200));
+    expect(opened.texts()).toEqual(all.slice(-80));
     await opened.chat.loadOlder();
     expect(opened.texts()).toEqual(all);
     await opened.chat.loadOlder();

@@ -8,18 +8,21 @@ const maxLength = 30_000;
 export async function colour(code: Element, tokens: (text: string) => Promise<readonly Token[] | null>): Promise<void> {
   const text = code.textContent;
   if (text.length > maxLength) return;
-  const found = await tokens(text);
+  // Without the colours the code is what it was.
+  const found = await tokens(text).catch(() => null);
   if (!found || found.map((token) => token.text).join("") !== text) return;
   await unselected(code);
-  const lines = code.children;
+  const lines = code.getElementsByClassName("line");
   for (const [index, nodes] of linesOf(found, code.ownerDocument).entries()) lines[index]?.replaceChildren(...nodes);
 }
 
 /** New nodes would take away a selection that somebody has made in it: waits until it has gone. */
 function unselected(code: Element): Promise<void> {
   const document = code.ownerDocument;
+  // Of what is selected in a shadow tree Chromium tells that tree alone.
+  const root = code.getRootNode() as { getSelection?: () => Selection | null };
   const isSelected = () => {
-    const selection = document.getSelection();
+    const selection = root.getSelection?.() ?? document.getSelection();
     return selection !== null && !selection.isCollapsed && selection.containsNode(code, true);
   };
   if (!isSelected()) return Promise.resolve();

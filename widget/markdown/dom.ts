@@ -1,9 +1,11 @@
 // The sink that makes DOM nodes: only `createElement`, text nodes and a closed list of attributes, so that no text is ever HTML [A6].
 //
 // What a style sheet finds: plain elements (p, h1…, ul, ol, li, blockquote, hr, table, a, em, strong, del, code, br, img), and
-//   .code [part=code] > .code-head (.language, button.copy [part=copy]) + pre > code > .line     a .line each, all but the last with its line end
-//   .table [part=table] > table; th and td with .left, .right, .center                  the element that scrolls
-//   .raw > .line      HTML of the text, as text
+//   .code [part=code] > .code-head (.language, button.copy [part=copy]) + pre > code > .lines > .line     all but the last line with its line end
+//   .table [part=table] > table; th and td with .left, .right, .center                  the element that scrolls; as pre it takes the focus
+//   table.long      one of several bodies
+//   .raw > .lines > .line      HTML of the text, as text
+//   .stretch      of a very long text, behind its first part: a block
 //   ul.loose, ol.loose      room between the items;  li.task > input[type=checkbox]
 //   a.image      an image that is not loaded;  a without href: an address that is not followed, or is not whole yet
 // Blocks that stand in no other have `dir=auto`; what stands inside them wants `unicode-bidi: plaintext`.
@@ -25,6 +27,9 @@ export interface DomOptions {
 }
 
 const copiedMs = 2000;
+/** A browser that lays out one more line or row looks at all that stand beside it, so they do not all stand in one element. */
+const maxLinesTogether = 50;
+const maxRowsTogether = 100;
 
 export function createDomSink(target: Element, options: DomOptions): Sink<Piece> {
   const document = target.ownerDocument;
@@ -64,7 +69,8 @@ export function createDomSink(target: Element, options: DomOptions): Sink<Piece>
       case "html":
         return [create("div", "raw")];
       case "line":
-        return [create("span", "line")];
+      case "stretch":
+        return [create("span", shape.kind)];
       case "code":
         return codeBlock(shape.language);
       case "list": {
@@ -76,7 +82,7 @@ export function createDomSink(target: Element, options: DomOptions): Sink<Piece>
         return [create("li")];
       case "table": {
         const table = create("table");
-        return [withPart(create("div", "table", table), "table"), table];
+        return [withPart(scrolling(create("div", "table", table)), "table"), table];
       }
       case "row":
         return [create("tr")];
@@ -105,7 +111,7 @@ export function createDomSink(target: Element, options: DomOptions): Sink<Piece>
     button.setAttribute("type", "button");
     button.addEventListener("click", () => void copy(code, button));
     const head = create("div", "code-head", create("span", "language", document.createTextNode(language)), button);
-    return [withPart(create("div", "code", head, create("pre", "", code)), "code"), code];
+    return [withPart(create("div", "code", head, scrolling(create("pre", "", code))), "code"), code];
   }
 
   async function copy(code: Element, button: Element): Promise<void> {
@@ -146,13 +152,21 @@ export function createDomSink(target: Element, options: DomOptions): Sink<Piece>
     return element;
   }
 
-  /** Rows of a table stand in its head or in its body. */
+  /** Where an element of this shape goes: rows into the head or a body of their table, lines into groups. */
   function holderOf(shape: Shape, parent: Piece): Element {
     const element = parent.inner as Element;
-    if (shape.kind !== "row") return element;
     const last = element.lastElementChild;
-    if (last && (shape.isHeader || last.localName === "tbody")) return last;
-    return element.appendChild(create(shape.isHeader ? "thead" : "tbody"));
+    const isFull = (max: number) => !last || last.childElementCount >= max;
+    if (shape.kind === "row") {
+      const name = shape.isHeader ? "thead" : "tbody";
+      const isSame = last?.localName === name;
+      if (isSame && !isFull(maxRowsTogether)) return last;
+      if (isSame) element.className = "long";
+      return element.appendChild(create(name));
+    }
+    if (shape.kind !== "line") return element;
+    last?.lastElementChild?.append(document.createTextNode("\n"));
+    return isFull(maxLinesTogether) ? element.appendChild(create("span", "lines")) : last!;
   }
 
   function set({ outer, inner }: Piece, shape: Shape): Piece | null {
@@ -178,7 +192,6 @@ export function createDomSink(target: Element, options: DomOptions): Sink<Piece>
 
   return {
     add(shape, parent, before) {
-      if (shape.kind === "line") parent.inner.lastChild?.appendChild(document.createTextNode("\n"));
       const piece = pieceOf(shape, parent);
       holderOf(shape, parent).insertBefore(piece.outer, before?.outer ?? null);
       return piece;
@@ -197,6 +210,12 @@ export function createDomSink(target: Element, options: DomOptions): Sink<Piece>
     remove: ({ outer }) => outer.remove(),
     finish: (piece) => options.onCode?.(piece.inner as Element, languages.get(piece) ?? ""),
   };
+}
+
+/** It may be wider than its place: by keys too it can then be scrolled. */
+function scrolling<E extends Element>(element: E): E {
+  element.setAttribute("tabindex", "0");
+  return element;
 }
 
 function withPart<E extends Element>(element: E, part: string): E {

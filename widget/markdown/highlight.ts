@@ -17,14 +17,10 @@ import yaml from "highlight.js/lib/languages/yaml";
 import { toJson } from "../json.ts";
 import type { Token } from "./markdown.ts";
 
-/** Their own aliases (`ts`, `py`, `sh`, `html`, …) come with them. */
-const languages = { bash, css, diff, go, java, json, python, rust, sql, typescript, xml, yaml };
+/** Their own aliases (`ts`, `py`, `sh`, `html`, …) come with them. JavaScript is read as what it is a part of. */
+const languages = { bash, css, diff, go, java, javascript: typescript, json, python, rust, sql, typescript, xml, yaml };
 /** Near enough. */
-const alsoAs = {
-  typescript: ["js", "javascript", "jsx", "mjs", "cjs"],
-  bash: ["shell", "console", "zsh"],
-  css: ["scss", "less"],
-};
+const alsoAs = { javascript: ["js", "jsx", "mjs", "cjs"], bash: ["shell", "console", "zsh"], css: ["scss", "less"] };
 
 for (const [name, language] of Object.entries(languages)) hljs.registerLanguage(name, language);
 for (const [languageName, aliases] of Object.entries(alsoAs)) hljs.registerAliases(aliases, { languageName });

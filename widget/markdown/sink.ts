@@ -5,6 +5,8 @@ export type Shape = BlockShape | InlineShape;
 
 export type BlockShape =
   | { readonly kind: "paragraph" | "quote" | "rule" | "html" | "line" }
+  /** A part of a very long text of a block, which ends its line there. */
+  | { readonly kind: "stretch" }
   | { readonly kind: "heading"; readonly level: number }
   /** Lines in a row; `language` is the first word behind the fence, or empty. */
   | { readonly kind: "code"; readonly language: string }

@@ -1,8 +1,8 @@
 // The text of one block while it grows: reads its unsettled tail again with each piece, and settles what nothing can change any more.
-import { createDrawing } from "./drawing.ts";
 import { parseInline } from "./inline.ts";
 import type { References } from "./references.ts";
 import type { Sink } from "./sink.ts";
+import { createStretches } from "./stretches.ts";
 
 /** A longer tail is not read again with each piece, but whenever it has grown by a quarter: so all reading together stays linear. */
 export const eagerLength = 512;
@@ -32,7 +32,7 @@ export function createTextArea<N>(
   node: N,
   { maxSettled, onSettled, visible = (text) => text }: TextAreaOptions = {},
 ): TextArea {
-  const drawing = createDrawing(sink, node);
+  const drawing = createStretches(sink, node);
   const { definition } = references;
   const settled: string[] = [];
   let tail = "";
@@ -65,7 +65,7 @@ export function createTextArea<N>(
   function readEnd(): void {
     const { rest, missing } = parseInline(withoutEndSpace(visible(tail)), { definition, isOpen: false });
     mayRefer ||= missing.length > 0;
-    if (!mayRefer) drawing.draw([], rest);
+    if (!mayRefer) drawing.draw(rest, []);
   }
 
   return {

@@ -102,6 +102,8 @@ function normal(node: TreeNode): Normal[] {
       ];
     case "image":
       return [["img", { src: normalAddress(shape.src), alt: shape.alt, title: shape.title || null }]];
+    case "stretch":
+      return [["stretch", ...children()]];
     case "line":
     case "document":
       throw new Error(`${shape.kind} is out of place`);

@@ -31,6 +31,19 @@ test("the head of a table has a bar early, and at most 2,000 characters", () => 
   expect(drawn("[a]: b|c\n-|-")).toEqual([["p", "-|-"]]);
 });
 
+test("a text of one block ends its line at the first space behind 4,000 characters", () => {
+  const [begin, end] = ["a".repeat(4000), "b".repeat(4000)];
+  expect(drawn(`${begin}c `)).toEqual([["p", `${begin}c`]]);
+  expect(drawn(`${begin}c d`)).toEqual([["p", `${begin}c `, ["stretch", "d"]]]);
+  expect(drawn(`**${begin} c** ${end} *e*`)).toEqual([
+    ["p", ["strong", `${begin} c`], " ", ["stretch", `${end} `], ["stretch", ["em", "e"]]],
+  ]);
+  // Where what it refers to is defined behind it.
+  expect(drawn(`[f] ${begin} c\n\n[f]: /u`)).toEqual([
+    ["p", ["a", { href: "/u", title: null }, "f"], ` ${begin} `, ["stretch", "c"]],
+  ]);
+});
+
 test("a definition has at most 2,000 characters", () => {
   expect(drawn(`[a]: /${"b".repeat(1990)}`)).toEqual([]);
   expect(nameOf(drawn(`[a]: /${"b".repeat(2000)}`)[0])).toBe("p");

@@ -23,5 +23,6 @@ test.each(Object.entries(shapes))("four times as much text is four times as much
   const after = await measure(large);
   expect(before.steps).toBeGreaterThan(small.length);
   expect(after.steps / before.steps / growth).toBeLessThan(1.2);
-  expect(after.drawing / (before.drawing || 1) / growth).toBeLessThan(1.2);
+  // What has not settled before its end is then drawn once more, as far as it goes beyond its first stretch.
+  expect(after.drawing / (before.drawing || 1) / growth).toBeLessThan(2);
 });

@@ -12,7 +12,9 @@ const elements = new Set(
   ),
 );
 const attributes = new Set(
-  "dir part aria-label type disabled checked start href title rel target alt src loading referrerpolicy".split(" "),
+  "dir part tabindex aria-label type disabled checked start href title rel target alt src loading referrerpolicy".split(
+    " ",
+  ),
 );
 
 class RecordedNode {
@@ -73,6 +75,10 @@ export class RecordedElement extends RecordedNode {
 
   get lastElementChild(): RecordedElement | null {
     return this.children.at(-1) ?? null;
+  }
+
+  get childElementCount(): number {
+    return this.children.length;
   }
 
   get lastChild(): RecordedNode | null {

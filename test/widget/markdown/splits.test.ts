@@ -46,6 +46,20 @@ describe("a text in pieces becomes the same tree as the whole text", () => {
       cases({ short: 1000, long: 20_000 }),
     );
   });
+
+  test("of random paragraphs of several stretches", () => {
+    fc.assert(
+      fc.property(
+        fc.array(longPiece, { minLength: 20, maxLength: 60 }),
+        fc.integer({ min: 1, max: 900 }),
+        (parts, length) => {
+          const text = `[foo]: /u\n\n${parts.join("").repeat(40)}`;
+          expect(rendered(...inPieces(text, length))).toEqual(rendered(text));
+        },
+      ),
+      cases({ short: 100, long: 2000 }),
+    );
+  });
 });
 
 const words = ["a", "foo bar", "é", "🌍", " ", "  ", "\n", "\n\n", "\t", "\r\n", "\r"];
