@@ -17,11 +17,13 @@ export interface Say {
 
 export function createSay(texts: Partial<Texts>, language: string): Say {
   const locale = canonical(language);
-  const number = new Intl.NumberFormat(locale, { notation: "compact", maximumFractionDigits: 1 });
-  const exact = new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
-  const money = new Intl.NumberFormat(locale, { style: "currency", currency: "USD", maximumFractionDigits: 4 });
-  const hours = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit" });
-  const days = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
+  const number = later(() => new Intl.NumberFormat(locale, { notation: "compact", maximumFractionDigits: 1 }));
+  const exact = later(() => new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 }));
+  const money = later(
+    () => new Intl.NumberFormat(locale, { style: "currency", currency: "USD", maximumFractionDigits: 4 }),
+  );
+  const hours = later(() => new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit" }));
+  const days = later(() => new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" }));
   const say = (text: keyof Texts, values: Readonly<Record<string, string | number>> = {}) =>
     // What is not there yet belongs to views that are not there yet.
     (texts[text] ?? "").replace(/\{(\w+)\}/g, (whole, name: string) => (name in values ? String(values[name]) : whole));
@@ -31,11 +33,11 @@ export function createSay(texts: Partial<Texts>, language: string): Say {
     time(rfc3339: string) {
       const date = new Date(rfc3339);
       const isToday = date.toDateString() === new Date().toDateString();
-      return (isToday ? hours : days).format(date);
+      return (isToday ? hours : days)().format(date);
     },
-    duration: (ms: number) => (ms < 60_000 ? `${exact.format(Math.max(0, ms) / 1000)} s` : minutes(ms)),
-    number: (value: number) => number.format(value),
-    cost: (usd: number) => money.format(usd),
+    duration: (ms: number) => (ms < 60_000 ? `${exact().format(Math.max(0, ms) / 1000)} s` : minutes(ms)),
+    number: (value: number) => number().format(value),
+    cost: (usd: number) => money().format(usd),
     by(by: By | null) {
       if (by === null) return "";
       if ("key" in by) return by.user ?? by.key;
@@ -43,6 +45,12 @@ export function createSay(texts: Partial<Texts>, language: string): Say {
       return "cli" in by ? "Claude Code" : "Sluice";
     },
   });
+}
+
+/** Made when it is first wanted: browsers take their time to make one, and many a page shows no chat at all. */
+function later<Formatter>(make: () => Formatter): () => Formatter {
+  let made: Formatter | undefined;
+  return () => (made ??= make());
 }
 
 /** "3:05", "1:02:09". */
