@@ -1,6 +1,6 @@
 // Sessions with the real CLI: made ahead, warmed, branched, brought back from a snapshot or from the log, and removed.
 import { execFile } from "node:child_process";
-import { cpSync, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, statSync, type Dirent } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { promisify } from "node:util";
@@ -358,15 +358,22 @@ test("a removed session's files are removed with it, and the reply says how many
  * its own use, which names the newest session and nothing of it.
  */
 function filesWith(folder: string, text: string): string[] {
-  return (
-    readdirSync(folder, { recursive: true, withFileTypes: true })
-      .filter((entry) => !entry.name.startsWith("sluice.sqlite"))
-      // Of live processes, which come and go; and the counter.
-      .filter(({ parentPath }) => !/\/run(\/|$)|\/plugins\/store$/.test(parentPath))
-      .map((entry) => ({ entry, path: join(entry.parentPath, entry.name) }))
-      .filter(({ entry, path }) => path.includes(text) || (entry.isFile() && readFileSync(path, "utf8").includes(text)))
-      .map(({ path }) => path)
-  );
+  return entriesOf(folder).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    // Of live processes, whose files come and go; and the counter.
+    if (entry.name === "run" || entry.name.startsWith("sluice.sqlite") || path.endsWith("/plugins/store")) return [];
+    const isFound = path.includes(text) || (entry.isFile() && readFileSync(path, "utf8").includes(text));
+    return [...(isFound ? [path] : []), ...(entry.isDirectory() ? filesWith(path, text) : [])];
+  });
+}
+
+function entriesOf(folder: string): Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true });
+  } catch {
+    // It has just been removed.
+    return [];
+  }
 }
 
 test("[L5] events that an age limit removed are a gap, a turn without any still says how it ended, and old uploads are gone", async () => {
