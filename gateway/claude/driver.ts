@@ -1,5 +1,6 @@
 // One session's live process, turn by turn: it starts the CLI, verifies who pays, puts prompts, translates, watches, interrupts,
-// and ends. Whatever the CLI does, a turn that was begun here gets exactly one terminal event [L3, T5, P5].
+// and ends. Whatever the CLI does, a turn that was begun here gets exactly one terminal event [L3, T5, P5]. Its states are seen together or not at all,
+// which makes the file long.
 import { randomUUID } from "node:crypto";
 import { terminalEventTypes, type PermissionMode } from "../protocol/codes.ts";
 import type { By, TerminalEvent, TurnEvent } from "../protocol/events.ts";

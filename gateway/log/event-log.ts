@@ -1,5 +1,6 @@
 // The log: the one place where writers and readers of a session meet. Appending stores first and shows then [L2], one commit per
-// event-loop turn; reading is a cursor that takes history from the store and goes on live, without gap or overlap [L4].
+// event-loop turn; reading is a cursor that takes history from the store and goes on live, without gap or overlap [L4]. Both sides share what is
+// not committed yet, which makes the file long.
 import { gatewayCaller, type Caller } from "../protocol/callers.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { EventBody } from "../protocol/events.ts";

@@ -1,5 +1,5 @@
 // What the gateway needs of a database. Every call is async and takes a batch; every read takes the caller [L9]. The rules that an
-// implementation must keep are the contract suite in test/contract.
+// implementation must keep are the contract suite in test/contract. All that a store takes and gives stands here, which makes the file long.
 import type { Scope } from "../protocol/scopes.ts";
 import type { TerminalEventType, TurnState } from "../protocol/codes.ts";
 import type { Caller, Owner } from "../protocol/callers.ts";

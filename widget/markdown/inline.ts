@@ -1,6 +1,6 @@
 // The text inside a block → its inline elements. Exact where the text is whole; of a text that still grows it also says how much is
 // settled whatever comes, and draws what has not closed as if it closed at the end. Pure.
-// https://spec.commonmark.org/0.31.2/#inlines with GitHub's strikethrough and bare links. HTML is text.
+// https://spec.commonmark.org/0.31.2/#inlines with GitHub's strikethrough and bare links. HTML is text. One pass over the text, which makes the file long.
 import { bareLinksIn } from "./bare-links.ts";
 import { codeSpansIn, codeText, runLength } from "./code-spans.ts";
 import { createEmphasis, readRun, type Run } from "./emphasis.ts";
