@@ -1,5 +1,6 @@
 import { defineConfig } from "vitest/config";
 import { lacksChromium } from "./support/programs.ts";
+import { scaled } from "./support/scale.ts";
 
 // Two groups, one after the other: pure and in-process tests side by side, then everything that starts the real CLI or measures
 // processes, one file at a time (the machine has two cores, and eight CLIs at once are five times slower each).
@@ -11,7 +12,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/gateway/**/*.test.ts", "test/contract/**/*.test.ts", "test/widget/**/*.test.ts"],
-          testTimeout: 30_000,
+          testTimeout: scaled({ short: 30_000, long: 600_000 }),
           sequence: { groupOrder: 0 },
         },
       },
