@@ -112,7 +112,8 @@ test("[L4] a connection that breaks at random points costs no word, and is mende
   // A busy machine may take its time once.
   expect(mendedMs.toSorted((a, b) => a - b)[Math.floor(cuts / 2)]).toBeLessThan(2000);
   await tab.settled();
-  expect(await tab.answer()).toBe(words(cuts * 50));
+  // A very long text ends its line here and there.
+  expect((await tab.answer()).replaceAll("\n", " ") === words(cuts * 50)).toBe(true);
   await tab.context.close();
 }, 300_000);
 
