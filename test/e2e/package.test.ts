@@ -36,8 +36,10 @@ test("the published package carries JavaScript alone, with the widget and its ty
     expect.arrayContaining(["widget/dist/widget.js", "widget/dist/embed.mjs", "widget/dist/page.d.ts"]),
   );
   const bin = join(installed, "gateway/bin.js");
+  // A gateway takes no variables of the tests.
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("SLUICE_")));
   const run = (...args: string[]) =>
-    execFileSync(process.execPath, [bin, ...args], { cwd: folder, encoding: "utf8", stdio: "pipe" });
+    execFileSync(process.execPath, [bin, ...args], { cwd: folder, encoding: "utf8", stdio: "pipe", env });
   expect(run("--version")).toMatch(/^\d+\.\d+\.\d+\n$/);
   expect(run("demo", "ask", "demo:text It works.")).toContain("It works.");
 });
