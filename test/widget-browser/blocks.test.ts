@@ -86,6 +86,28 @@ test("the paragraphs of one task stand one under the other", async () => {
   await close();
 });
 
+describe("where one group ends and the next begins there is the same room as elsewhere", () => {
+  const many = (count: number, line: (index: number) => string, end: string) =>
+    Array.from({ length: count }, (_, index) => line(index)).join(end);
+
+  test.each([
+    ["paragraphs", many(45, (index) => `paragraph ${index}`, "\n\n"), "p", 45],
+    ["items", many(210, (index) => `- item ${index}`, "\n"), "li", 210],
+    ["numbered items", many(210, (index) => `${index + 1}. item`, "\n"), "li", 210],
+    ["loose items", many(105, (index) => `- item ${index}`, "\n\n"), "li", 105],
+    ["items in a quote", many(105, (index) => `> - item ${index}`, "\n"), "li", 105],
+  ])("between %s", async (_, text, selector, count) => {
+    const { page, close } = await draw(text);
+    const steps = await page.locator(`sluice-chat .md ${selector}`).evaluateAll((all) => {
+      const tops = all.filter((one) => !one.closest("li p")).map((one) => one.getBoundingClientRect().top);
+      return tops.slice(1).map((top, index) => Math.round((top - tops[index]!) * 10) / 10);
+    });
+    expect(steps).toHaveLength(count - 1);
+    expect(Math.max(...steps) - Math.min(...steps)).toBeLessThan(0.2);
+    await close();
+  });
+});
+
 test("what scrolls sideways takes the focus by keys, and shows that", async () => {
   const wide = "wide".repeat(40);
   const { page, close } = await draw(`\`\`\`\n${wide}\n\`\`\`\n\n| ${wide} |\n|---|\n| x |\n`);

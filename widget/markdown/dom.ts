@@ -7,8 +7,9 @@
 //   .raw > .lines > .line      HTML of the text, as text
 //   .stretch      of a very long text, behind its first part: a block
 //   ul.loose, ol.loose      room between the items;  li.task > input[type=checkbox]
+//   .followed, .more      a list that goes on in the next one, and that one
 //   a.image      an image that is not loaded;  a without href: an address that is not followed, or is not whole yet
-// Blocks that stand in no other have `dir=auto`; what stands inside them wants `unicode-bidi: plaintext`.
+// All of it in .blocks. Blocks that stand in no other have `dir=auto`; what stands inside them wants `unicode-bidi: plaintext`.
 import { copyText } from "../copy.ts";
 import { safeImage, safeLink } from "./links.ts";
 import type { Shape, Sink } from "./sink.ts";
@@ -30,6 +31,8 @@ const copiedMs = 2000;
 /** A browser that lays out one more line or row looks at all that stand beside it, so they do not all stand in one element. */
 const maxLinesTogether = 50;
 const maxRowsTogether = 100;
+const maxItemsTogether = 100;
+const maxBlocksTogether = 20;
 
 export function createDomSink(target: Element, options: DomOptions): Sink<Piece> {
   const document = target.ownerDocument;
@@ -152,11 +155,13 @@ export function createDomSink(target: Element, options: DomOptions): Sink<Piece>
     return element;
   }
 
-  /** Where an element of this shape goes: rows into the head or a body of their table, lines into groups. */
+  /** Where an element of this shape goes: rows into the head or a body of their table, lines and an answer's blocks into groups. */
   function holderOf(shape: Shape, parent: Piece): Element {
     const element = parent.inner as Element;
     const last = element.lastElementChild;
     const isFull = (max: number) => !last || last.childElementCount >= max;
+    if (element === target) return isFull(maxBlocksTogether) ? element.appendChild(create("div", "blocks")) : last!;
+    if (shape.kind === "item") return element.childElementCount < maxItemsTogether ? element : continued(parent);
     if (shape.kind === "row") {
       const name = shape.isHeader ? "thead" : "tbody";
       const isSame = last?.localName === name;
@@ -169,10 +174,23 @@ export function createDomSink(target: Element, options: DomOptions): Sink<Piece>
     return isFull(maxLinesTogether) ? element.appendChild(create("span", "lines")) : last!;
   }
 
+  /** A long list goes on in another one, with its numbers. */
+  function continued(list: Piece): Element {
+    const last = list.inner as Element;
+    const next = create(last.localName as "ul" | "ol", last.className);
+    last.classList.add("followed");
+    next.classList.add("more");
+    if (next.localName === "ol")
+      next.setAttribute("start", String(Number(last.getAttribute("start") ?? 1) + maxItemsTogether));
+    last.after(next);
+    list.inner = next;
+    return next;
+  }
+
   function set({ outer, inner }: Piece, shape: Shape): Piece | null {
     const element = outer as Element;
     if (shape.kind === "link") link(element, shape);
-    else if (shape.kind === "list") element.className = shape.isLoose ? "loose" : "";
+    else if (shape.kind === "list") loosen(element, inner as Element);
     else if (shape.kind === "item") {
       const box = create("input");
       box.setAttribute("type", "checkbox");
@@ -193,7 +211,8 @@ export function createDomSink(target: Element, options: DomOptions): Sink<Piece>
   return {
     add(shape, parent, before) {
       const piece = pieceOf(shape, parent);
-      holderOf(shape, parent).insertBefore(piece.outer, before?.outer ?? null);
+      const holder = before?.outer.parentNode ?? holderOf(shape, parent);
+      holder.insertBefore(piece.outer, before?.outer ?? null);
       return piece;
     },
     addText(text, parent, before) {
@@ -210,6 +229,12 @@ export function createDomSink(target: Element, options: DomOptions): Sink<Piece>
     remove: ({ outer }) => outer.remove(),
     finish: (piece) => options.onCode?.(piece.inner as Element, languages.get(piece) ?? ""),
   };
+}
+
+/** Of a list all the parts. */
+function loosen(first: Element, last: Element): void {
+  for (let part: Element | null = first; part; part = part === last ? null : part.nextElementSibling)
+    part.classList.add("loose");
 }
 
 /** It may be wider than its place: by keys too it can then be scrolled. */

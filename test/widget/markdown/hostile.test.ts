@@ -98,7 +98,7 @@ describe("[A6] the policy of links and images", () => {
   ])("%j is loaded as %j", (address, loaded) => expect(safeImage(address, [gateway])).toBe(loaded));
 
   test("an image that is not loaded is a link with its name", () => {
-    const [link] = drawn("![a chart](https://other.example/x.png 'title')").children[0]!.children;
+    const [link] = drawn("![a chart](https://other.example/x.png 'title')").children[0]!.children[0]!.children;
     expect(link!.localName).toBe("a");
     expect(link!.textContent).toBe("Image: a chart");
     expect(Object.fromEntries(link!.attributes)).toMatchObject({ href: "https://other.example/x.png", title: "title" });

@@ -31,6 +31,15 @@ class RecordedNode {
     this.parent = null;
   }
 
+  after(node: RecordedNode): void {
+    const siblings = this.parent!.childNodes;
+    this.parent!.insertBefore(node, siblings[siblings.indexOf(this) + 1] ?? null);
+  }
+
+  get parentNode(): RecordedElement | null {
+    return this.parent;
+  }
+
   replaceWith(node: RecordedNode): void {
     this.parent!.insertBefore(node, this);
     this.remove();
@@ -73,6 +82,16 @@ export class RecordedElement extends RecordedNode {
     return this.childNodes.filter((child) => child instanceof RecordedElement);
   }
 
+  get classList(): { add(name: string): void } {
+    const names = this.className.split(" ").filter(Boolean);
+    return { add: (name) => void (this.className = [...new Set([...names, name])].join(" ")) };
+  }
+
+  get nextElementSibling(): RecordedElement | null {
+    const siblings = this.parent!.children;
+    return siblings[siblings.indexOf(this) + 1] ?? null;
+  }
+
   get lastElementChild(): RecordedElement | null {
     return this.children.at(-1) ?? null;
   }
@@ -95,6 +114,10 @@ export class RecordedElement extends RecordedNode {
     if (!attributes.has(name)) throw new Error(`the attribute ${name} is not allowed`);
     if (typeof value !== "string") throw new Error(`${name} is no text`);
     this.attributes.set(name, value);
+  }
+
+  getAttribute(name: string): string | null {
+    return this.attributes.get(name) ?? null;
   }
 
   removeAttribute(name: string): void {
