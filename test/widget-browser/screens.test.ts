@@ -112,7 +112,7 @@ test("in a page from right to left it stands at the left, and each text runs its
   await ask("demo:text مرحبا بالعالم");
   await ask("demo:text Hello world");
   const directions = await widget
-    .locator(".answer .md > p")
+    .locator(".answer .md .blocks > p")
     .evaluateAll((texts) => texts.map((text) => getComputedStyle(text).direction));
   expect(directions).toEqual(["rtl", "ltr"]);
   expect(await overflowing(opened)).toEqual([]);
