@@ -9,6 +9,7 @@ const neededMajor = 24;
 
 if (Number(process.versions.node.split(".")[0]) >= neededMajor) {
   module.enableCompileCache?.();
+  endWithParent();
   const source = new URL("./main.ts", import.meta.url);
   const built = new URL("../dist/main.js", import.meta.url);
   const { main } = await import(existsSync(source) ? source.href : built.href);
@@ -22,9 +23,18 @@ if (Number(process.versions.node.split(".")[0]) >= neededMajor) {
     console.error("Run `npm install` again with install scripts allowed, or use a newer Node.");
     process.exit(1);
   }
-  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: "inherit" });
+  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
+    stdio: ["inherit", "inherit", "inherit", "ipc"],
+  });
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
   child.on("exit", (code, signal) => process.exit(signal ? 1 : (code ?? 1)));
+}
+
+/** Whoever started this on the right Node may be killed outright: its channel shows that. */
+function endWithParent() {
+  if (!process.channel) return;
+  process.once("disconnect", () => process.kill(process.pid, "SIGTERM"));
+  process.channel.unref();
 }
 
 function packagedNode() {

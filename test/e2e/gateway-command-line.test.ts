@@ -1,4 +1,5 @@
 // `sluice serve`, `ask` and `demo` as a person at a terminal has them.
+import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -17,6 +18,11 @@ import {
 import { startProxy } from "../support/proxy.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
 import { until } from "../support/wait.ts";
+
+interface Holder {
+  readonly pid: number;
+  readonly address: string;
+}
 
 let scene: Scene;
 let gateway: ChildGateway;
@@ -169,6 +175,30 @@ test("a second signal, later, ends a gateway at once; what it leaves is swept at
   expect(readdirSync(join(settings.dataFolder, "run"))).toEqual([]);
   expect((await next.kill("SIGTERM")).code).toBe(0);
 });
+
+/** What `bin.js` takes for an older Node: the packaged one is started by it. */
+const olderNode = ["--import", "data:text/javascript,Object.defineProperty(process.versions,'node',{value:'20.19.0'})"];
+
+test.each(["SIGTERM", "SIGKILL"] as const)(
+  "started by an older Node, a gateway ends when that gets %s",
+  async (signal) => {
+    const dataFolder = newFolder(scene, "older");
+    const starter = spawn(process.execPath, [...olderNode, binFile, "serve"], {
+      env: gatewayEnvironment(scene, { dataFolder }),
+      stdio: "ignore",
+    });
+    const lock = join(dataFolder, "lock.json");
+    const holder = await until("the gateway", () => {
+      const { pid, address } = existsSync(lock) ? (JSON.parse(readFileSync(lock, "utf8")) as Partial<Holder>) : {};
+      return pid !== undefined && address !== undefined && { pid, address };
+    });
+    expect(holder.pid).not.toBe(starter.pid);
+    expect((await fetch(`${holder.address}/healthz`)).status).toBe(200);
+    starter.kill(signal);
+    await until("the gateway to end", () => !existsSync(`/proc/${holder.pid}`));
+    expect(existsSync(lock)).toBe(false);
+  },
+);
 
 test("`ask` without a gateway starts one of its own, and ends it; a failed turn is exit code 1", async () => {
   const environment = gatewayEnvironment(scene, { dataFolder: newFolder(scene, "alone") });
