@@ -41,7 +41,7 @@ export function mountViews(root: ShadowRoot | Element, mountOptions: MountOption
     words,
     isOpen,
     overlay: signal(null),
-    decidedHere: new Set(),
+    openHere: new Set(),
     polite: signal(""),
     alert: signal(""),
     composer,

@@ -12,7 +12,7 @@ import {
   ended,
   interrupted,
 } from "./transcript-messages.ts";
-import { newTurn, readApproval, readEnding, readPrompt } from "./transcript-page.ts";
+import { newTurn, readApproval, readEnding, readLimit, readPrompt, readRetry } from "./transcript-page.ts";
 import type { Approval, Message, State, ToolBlock, Turn, WireEvent } from "./transcript.ts";
 
 export function applyEvent(state: State, event: WireEvent & { readonly seq: number }): State {
@@ -54,13 +54,9 @@ function applyBody(state: State, event: WireEvent, body: EventBody): State {
     case "turn_started":
       return runTurn(state, event, { model: body.model });
     case "rate_limit":
-      return runTurn(state, event, {
-        limit: { status: body.status, limit: body.limit, resetsAt: body.resets_at },
-      });
-    case "api_retry": {
-      const { attempt, max_attempts: maxAttempts, delay_ms: delayMs, status } = body;
-      return runTurn(state, event, { retry: { attempt, maxAttempts, delayMs, status } });
-    }
+      return runTurn(state, event, { limit: readLimit(body) });
+    case "api_retry":
+      return runTurn(state, event, { retry: readRetry(body) });
     case "notice":
       return runTurn(state, event, (turn) => ({
         notices: [...turn.notices, { kind: body.kind, text: body.text }],

@@ -1,27 +1,35 @@
 // A page of the transcript, as the gateway's replies carry it, as the widget holds it.
 import type { EventOf } from "../gateway/protocol/events.ts";
-import type { TranscriptBlock, TranscriptMessage, TranscriptTurn } from "../gateway/protocol/transcript.ts";
+import type {
+  TranscriptBlock,
+  TranscriptMessage,
+  TranscriptToolUse,
+  TranscriptTurn,
+} from "../gateway/protocol/transcript.ts";
 import type { Approval, Block, Message, Page, State, Turn } from "./transcript.ts";
 
 export function readPage(page: Page): State {
-  const approvals = (page.approvals as ApprovalFields[]).map(readApproval);
-  const approvalOf = new Map(approvals.map(({ id, toolUseId }) => [toolUseId, id]));
+  const approvals = new Map(
+    (page.approvals as ApprovalFields[]).map((fields) => [fields.approval, readApproval(fields)]),
+  );
   return {
     session: page.session,
     agent: page.agent,
     title: page.title,
-    messages: page.messages.map((message) => readMessage(message, approvalOf)),
+    messages: page.messages.map((message) => readMessage(message, approvals)),
     turns: new Map(page.turns.map((turn) => [turn.turn, readTurn(turn)])),
-    approvals: new Map(approvals.map((approval) => [approval.id, approval])),
+    approvals,
     lastSeq: page.last_seq,
     olderCursor: page.next_cursor,
     hasHole: false,
   };
 }
 
-type ApprovalFields = EventOf<"approval_requested"> & { readonly turn: string | null };
+type ApprovalFields = EventOf<"approval_requested"> & { readonly turn: string | null } & Partial<
+    NonNullable<TranscriptToolUse["approval"]>
+  >;
 
-/** Of an event, or of a reply: both have the same fields. */
+/** Of an event, a reply or a call: all have the same fields. */
 export function readApproval(fields: ApprovalFields): Approval {
   return {
     id: fields.approval,
@@ -31,14 +39,15 @@ export function readApproval(fields: ApprovalFields): Approval {
     input: fields.input,
     reason: fields.reason,
     expiresAt: fields.expires_at,
-    decision: null,
-    by: null,
-    scope: null,
-    message: null,
+    decision: fields.decision ?? null,
+    by: fields.by ?? null,
+    scope: fields.scope ?? null,
+    message: fields.message ?? null,
   };
 }
 
-function readMessage(message: TranscriptMessage, approvalOf: ReadonlyMap<string, string>): Message {
+/** Puts the approvals that stand at calls to the others. */
+function readMessage(message: TranscriptMessage, approvals: Map<string, Approval>): Message {
   const { id, turn, role, at, state, blocks } = message;
   const isOpen = (block: TranscriptBlock) => state === "streaming" && block === blocks.at(-1);
   return {
@@ -47,7 +56,7 @@ function readMessage(message: TranscriptMessage, approvalOf: ReadonlyMap<string,
     role,
     at,
     state,
-    blocks: blocks.map((block) => readBlock(block, { isDone: !isOpen(block), startedAt: at, approvalOf })),
+    blocks: blocks.map((block) => readBlock(block, { isDone: !isOpen(block), startedAt: at, turn, approvals })),
     by: message.by ?? null,
     model: message.model ?? null,
   };
@@ -56,7 +65,8 @@ function readMessage(message: TranscriptMessage, approvalOf: ReadonlyMap<string,
 interface BlockPlace {
   readonly isDone: boolean;
   readonly startedAt: string;
-  readonly approvalOf: ReadonlyMap<string, string>;
+  readonly turn: string;
+  readonly approvals: Map<string, Approval>;
 }
 
 function readBlock(block: TranscriptBlock, place: BlockPlace): Block {
@@ -79,8 +89,13 @@ function readBlock(block: TranscriptBlock, place: BlockPlace): Block {
   }
 }
 
-function readTool(block: Extract<TranscriptBlock, { type: "tool_use" }>, place: BlockPlace): Block {
-  const { index, id, name, input, partial_json: partialJson, result, messages = [] } = block;
+function readTool(block: TranscriptToolUse, { startedAt, turn, approvals }: BlockPlace): Block {
+  const { index, id, name, input, partial_json: partialJson, result, approval, messages = [] } = block;
+  if (approval)
+    approvals.set(
+      approval.approval,
+      readApproval({ input, ...approval, tool: name, tool_use_id: id, turn } as ApprovalFields),
+    );
   return {
     type: "tool",
     index,
@@ -88,10 +103,10 @@ function readTool(block: Extract<TranscriptBlock, { type: "tool_use" }>, place: 
     name,
     input: partialJson === undefined ? input : undefined,
     partialJson: partialJson ?? null,
-    startedAt: place.startedAt,
+    startedAt,
     result: result && { content: result.content, isError: result.is_error, at: result.at },
-    approval: place.approvalOf.get(id) ?? null,
-    messages: messages.map((message) => readMessage(message, place.approvalOf)),
+    approval: approval?.approval ?? null,
+    messages: messages.map((message) => readMessage(message, approvals)),
   };
 }
 
@@ -105,7 +120,7 @@ function readFile(block: Extract<TranscriptBlock, { type: "image" | "document" |
 export function readPrompt(prompt: unknown, context: unknown): Block[] {
   const given = Array.isArray(prompt) ? prompt : [{ type: "attachment", ...(prompt as object) }];
   const blocks = given.map((block: object, index) =>
-    readBlock({ index, ...block } as TranscriptBlock, { isDone: true, startedAt: "", approvalOf: new Map() }),
+    readBlock({ index, ...block } as TranscriptBlock, { isDone: true, startedAt: "", turn: "", approvals: new Map() }),
   );
   if (context !== undefined) blocks.push({ type: "context", index: blocks.length, context });
   return blocks;
@@ -118,8 +133,20 @@ function readTurn(turn: TranscriptTurn): Turn {
     startedAt: turn.started_at,
     endedAt: turn.ended_at,
     model: turn.model,
+    notices: turn.notices ?? [],
+    limit: turn.rate_limit ? readLimit(turn.rate_limit) : null,
+    retry: turn.retry ? readRetry(turn.retry) : null,
     ...readEnding(turn),
   };
+}
+
+export function readLimit({ status, limit, resets_at: resetsAt }: NonNullable<TranscriptTurn["rate_limit"]>) {
+  return { status, limit, resetsAt } satisfies Turn["limit"];
+}
+
+export function readRetry(retry: NonNullable<TranscriptTurn["retry"]>) {
+  const { attempt, max_attempts: maxAttempts, delay_ms: delayMs, status } = retry;
+  return { attempt, maxAttempts, delayMs, status } satisfies Turn["retry"];
 }
 
 export function newTurn(id: string, queuedAt: string): Turn {

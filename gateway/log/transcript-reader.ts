@@ -76,8 +76,10 @@ export async function readPage(scope: TranscriptScope, limit: number): Promise<P
       if (messages.length === limit || chars > maxPageChars)
         return { messages, turns, lastSeq, next: { firstSeq: turns.at(-1)!.first_seq, seq: messages.at(-1)!.seq } };
       messages.push(message);
-      if (turns.at(-1) !== turn) turns.push(turn);
       chars += JSON.stringify(message).length;
+      if (turns.at(-1) === turn) continue;
+      turns.push(turn);
+      chars += JSON.stringify(turn).length;
     }
   }
   return { messages, turns, lastSeq, next: null };

@@ -5,6 +5,7 @@ import type { EventBody, EventOf } from "../protocol/events.ts";
 import type { TranscriptBlock, TranscriptMessage, TranscriptToolUse, TranscriptTurn } from "../protocol/transcript.ts";
 import { terminalState, type LogEvent } from "../store/port.ts";
 import { bodyOf } from "../store/run.ts";
+import { createCallApprovals } from "./call-approvals.ts";
 import { readReference, withSourceUrls, withUrl, type UrlOf } from "./references.ts";
 
 export interface TurnTranscript {
@@ -22,21 +23,26 @@ export interface TurnReducer {
 
 type Message = TranscriptMessage & { blocks: TranscriptBlock[] };
 
+/** More of one turn say nothing that these do not; a process that babbles must not fill a page. */
+const maxNotices = 100;
+
 export function createTurnReducer(urlOf: UrlOf): TurnReducer {
   let turn: TranscriptTurn | undefined;
   const messages = new Map<string, Message>();
   /** Without subagents' messages, in order. */
   let topLevel: Message[] = [];
   const calls = new Map<string, TranscriptToolUse>();
-  const waiting = new Set<string>();
+  const approvals = createCallApprovals(urlOf);
 
   function apply(event: LogEvent): void {
     const body = bodyOf(event);
     if (body.type === "turn_queued") return begin(event, body);
     if (!turn) return;
-    if (body.type === "message_start") return startMessage(event, body);
     if (body.type === "tool_result") return addResult(event, body);
     if (isTerminal(body)) return end(event, body);
+    // Words come again: what was tried anew has worked.
+    if (ofMessage.has(body.type)) delete turn.retry;
+    if (body.type === "message_start") return startMessage(event, body);
     if (isOfMessage(body)) {
       const message = messages.get(body.message);
       if (message) applyToMessage(message, body);
@@ -121,17 +127,18 @@ export function createTurnReducer(urlOf: UrlOf): TurnReducer {
   }
 
   function applyToTurn(to: TranscriptTurn, { at }: LogEvent, body: EventBody): void {
-    if (body.type === "turn_started") to.model = body.model;
-    if (body.type === "approval_requested") waiting.add(body.approval);
-    if (body.type === "approval_resolved") waiting.delete(body.approval);
+    if (body.type === "approval_requested") approvals.ask(calls.get(body.tool_use_id), body);
+    if (body.type === "approval_resolved") approvals.settle(body);
+    note(to, body);
     const hasLeftQueue = body.type !== "turn_moved" || body.position === null;
     if (!hasLeftQueue) return;
     to.started_at ??= timeOf(at);
-    to.state = waiting.size > 0 ? "waiting" : "running";
+    to.state = approvals.isWaiting() ? "waiting" : "running";
   }
 
   function end({ seq, at }: LogEvent, body: Ending): void {
     const { type, ...fields } = body;
+    delete turn!.retry;
     const said = type === "turn_completed" ? ["text", "answer"] : [];
     const shown = Object.entries(fields).filter(([field]) => !said.includes(field));
     const urls = shown.map(([field, value]): [string, unknown] => [field, withUrl(value, urlOf)]);
@@ -147,6 +154,30 @@ export function createTurnReducer(urlOf: UrlOf): TurnReducer {
     apply,
     result: () => turn && { turn, messages: topLevel },
   };
+}
+
+/** What an event says of the turn itself. */
+function note(turn: TranscriptTurn, body: EventBody): void {
+  switch (body.type) {
+    case "turn_started":
+      turn.model = body.model;
+      return;
+    case "notice": {
+      const { kind, text } = body;
+      const notices = (turn.notices ??= []);
+      if (notices.length < maxNotices) notices.push({ kind, text });
+      return;
+    }
+    case "rate_limit": {
+      const { type: _, ...limit } = body;
+      turn.rate_limit = limit;
+      return;
+    }
+    case "api_retry": {
+      const { type: _, ...retry } = body;
+      turn.retry = retry;
+    }
+  }
 }
 
 type Ending = EventOf<"turn_completed" | "turn_failed" | "turn_cancelled">;

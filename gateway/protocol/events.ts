@@ -73,7 +73,7 @@ const toolResult = z.object({
   parent_tool_use_id: z.string().nullable(),
 });
 
-const approvalRequested = z.object({
+export const approvalRequested = z.object({
   type: z.literal("approval_requested"),
   approval: z.string(),
   tool: z.string(),
@@ -84,7 +84,7 @@ const approvalRequested = z.object({
   expires_at: z.iso.datetime(),
 });
 
-const approvalResolved = z.object({
+export const approvalResolved = z.object({
   type: z.literal("approval_resolved"),
   approval: z.string(),
   decision: z.enum(["allow", "deny"]),
@@ -105,7 +105,7 @@ const messageDiscarded = z.object({
   from_index: z.int().optional(),
 });
 
-const rateLimit = z.object({
+export const rateLimit = z.object({
   type: z.literal("rate_limit"),
   status: z.string(),
   limit: z.string().nullable(),
@@ -113,7 +113,7 @@ const rateLimit = z.object({
   using_overage: z.boolean(),
 });
 
-const apiRetry = z.object({
+export const apiRetry = z.object({
   type: z.literal("api_retry"),
   attempt: z.int(),
   max_attempts: z.int(),
@@ -122,7 +122,7 @@ const apiRetry = z.object({
 });
 
 /** What the gateway does not know, or could not read: never fatal, never dropped. */
-const notice = z.object({ type: z.literal("notice"), kind: z.string(), text: z.string().max(2048) });
+export const notice = z.object({ type: z.literal("notice"), kind: z.string(), text: z.string().max(2048) });
 
 const usage = z.looseObject({ input_tokens: z.number().optional(), output_tokens: z.number().optional() });
 

@@ -2,7 +2,7 @@
 // `last_seq`: every growing text is exactly as long here as the next delta's `offset` says.
 import { z } from "zod";
 import { turnStates } from "./codes.ts";
-import { by } from "./events.ts";
+import { apiRetry, approvalRequested, approvalResolved, by, notice, rateLimit } from "./events.ts";
 import { wholeNumber } from "./requests.ts";
 
 /** What was too large for the log, or is no text: its bytes are at `url`. */
@@ -20,6 +20,17 @@ const toolResult = z.object({
   content: z.unknown(),
   is_error: z.boolean(),
   at: z.iso.datetime(),
+});
+
+/** What a person was asked about a call, at last. */
+const callApproval = z.object({
+  ...approvalRequested.pick({ approval: true, reason: true, expires_at: true }).shape,
+  /** Absent where it is the call's. */
+  input: z.unknown().optional(),
+  ...approvalResolved.pick({ scope: true, message: true, updated_input: true }).shape,
+  /** Null while it waits. */
+  decision: approvalResolved.shape.decision.nullable(),
+  by: by.nullable(),
 });
 
 const index = z.int();
@@ -45,6 +56,8 @@ const toolUse = z.object({
   partial_json: z.string().optional(),
   /** Null while there is none. */
   result: toolResult.nullable(),
+  /** The newest one; absent where nobody was asked. */
+  approval: callApproval.optional(),
   /** What the subagent did that this call started, in order; absent where it started none. */
   get messages() {
     return z.array(transcriptMessage).optional();
@@ -84,6 +97,12 @@ export const transcriptTurn = z.object({
   /** That of its terminal event; null while there is none. */
   last_seq: z.int().nullable(),
   model: z.string().nullable(),
+  /** Absent where there was none; at most a hundred. */
+  notices: z.array(notice.omit({ type: true })).optional(),
+  /** The account's limit as it was last reported in this turn; absent where it was not. */
+  rate_limit: rateLimit.omit({ type: true }).optional(),
+  /** The one that is under way: absent once words come again. */
+  retry: apiRetry.omit({ type: true }).optional(),
   metadata: z.unknown().optional(),
   usage: z.looseObject({}).optional(),
   cost_usd: z.number().optional(),

@@ -11,6 +11,7 @@ interface Block {
   input?: unknown;
   partial_json?: string;
   result?: unknown;
+  approval?: Record<string, unknown>;
   messages?: Message[];
   [field: string]: unknown;
 }
@@ -24,7 +25,12 @@ interface Message {
   [field: string]: unknown;
 }
 
-type Turn = Record<string, unknown> & { turn: string; state: string; started_at: string | null };
+type Turn = Record<string, unknown> & {
+  turn: string;
+  state: string;
+  started_at: string | null;
+  notices?: object[];
+};
 
 export interface ClientState {
   readonly turns: Turn[];
@@ -50,6 +56,7 @@ function apply(state: ClientState, event: WireEvent): void {
   const fields = event as Record<string, unknown>;
   const message = allMessages(state).find(({ id }) => id === fields["message"]);
   const block = message?.blocks.find(({ index }) => index === fields["index"]);
+  if (message || event.type === "message_start") delete turn!["retry"];
   switch (event.type) {
     case "turn_queued":
       return queue(state, event);
@@ -88,9 +95,29 @@ function apply(state: ClientState, event: WireEvent): void {
       return end(state, turn!, event);
     default:
       if (event.type === "turn_started") turn!["model"] = fields["model"];
+      note(state, turn!, fields);
       if (event.type === "turn_moved" && fields["position"] !== null) return;
       turn!.started_at ??= fields["at"] as string;
       turn!.state = "running";
+  }
+}
+
+/** What stands at the turn or at a call besides. */
+function note(state: ClientState, turn: Turn, event: Record<string, unknown>): void {
+  const { type, seq: _, turn: __, at: ___, ...said } = event;
+  const blocks = allMessages(state).flatMap((message) => message.blocks);
+  if (type === "notice") (turn.notices ??= []).push(said);
+  if (type === "rate_limit") turn["rate_limit"] = said;
+  if (type === "api_retry") turn["retry"] = said;
+  if (type === "approval_requested") {
+    const { approval, reason, expires_at, tool_use_id, input } = said;
+    const call = blocks.find(({ id }) => id === tool_use_id);
+    const isSame = JSON.stringify(input) === JSON.stringify(call?.input);
+    if (call) call.approval = { approval, reason, expires_at, decision: null, by: null, ...(isSame ? {} : { input }) };
+  }
+  if (type === "approval_resolved") {
+    const call = blocks.find((block) => block.approval?.["approval"] === said["approval"]);
+    if (call) Object.assign(call.approval!, said);
   }
 }
 
@@ -165,6 +192,7 @@ function discard(state: ClientState, message: Message, from: number | undefined)
 function end(state: ClientState, turn: Turn, event: WireEvent): void {
   const { type, seq, at, turn: _, ...fields } = event as Record<string, unknown>;
   if (type === "turn_completed") for (const field of ["text", "answer"]) delete fields[field];
+  delete turn["retry"];
   Object.assign(turn, fields, { state: String(type).slice("turn_".length), ended_at: at, last_seq: seq });
   for (const message of allMessages(state))
     if (message["turn"] === turn.turn && message.state === "streaming") message.state = "interrupted";

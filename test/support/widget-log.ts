@@ -70,8 +70,9 @@ export function richLog(): LogEvent[] {
     is_error: true,
     parent_tool_use_id,
   });
-  const approval = requested({ tool_use_id: "c1" });
-  const inner = requested({ tool_use_id: "c2", parent_tool_use_id: "c1" });
+  const approval = requested({ tool: "Task", tool_use_id: "c1", input: { a: 1 } });
+  // A hook has changed what the model asked for.
+  const inner = requested({ tool: "Task", tool_use_id: "c2", parent_tool_use_id: "c1", reason: "It is outside." });
   const first: EventBody[] = [
     { type: "turn_moved", position: null },
     { type: "api_retry", attempt: 1, max_attempts: 10, delay_ms: 500, status: 529 },
@@ -163,20 +164,19 @@ export function mergedFrames(events: readonly LogEvent[]): WireEvent[] {
   return mergeDeltas(events).map(frameOf);
 }
 
-/** What a page and the events can agree in: times of the model's events, positions, retries and the like are in the events alone. */
-export function comparable({ session, title, messages, turns, approvals, lastSeq }: State): unknown {
-  const state = { session, title, messages, turns: [...turns.values()], approvals: [...approvals.values()], lastSeq };
-  const live = new Set(["tail", "startedAt", "position", "retry", "limit", "notices", "rating", "url"]);
-  const pending = new Set(state.approvals.filter(({ decision }) => decision === null).map(({ id }) => id));
+/** What a page and the events can agree in: times of the model's events, positions and the like are in the events alone. */
+export function comparable(
+  { session, title, messages, turns, approvals, lastSeq }: State,
+  ...without: readonly string[]
+): unknown {
+  const byId = [...approvals.values()].toSorted((a, b) => a.id.localeCompare(b.id));
+  const state = { session, title, messages, turns: [...turns.values()], approvals: byId, lastSeq };
+  const live = new Set(["tail", "startedAt", "position", "rating", "url", ...without]);
   return JSON.parse(
-    JSON.stringify(
-      { ...state, approvals: state.approvals.filter(({ id }) => pending.has(id)) },
-      (key, value: unknown) => {
-        if (key === "approval" && typeof value === "string" && !pending.has(value)) return null;
-        const isOfModel = typeof value === "object" && value !== null && "role" in value && value.role === "assistant";
-        if (isOfModel) return { ...value, at: null };
-        return live.has(key) ? undefined : value;
-      },
-    ),
+    JSON.stringify(state, (key, value: unknown) => {
+      const isOfModel = typeof value === "object" && value !== null && "role" in value && value.role === "assistant";
+      if (isOfModel) return { ...value, at: null };
+      return live.has(key) ? undefined : value;
+    }),
   );
 }

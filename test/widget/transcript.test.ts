@@ -49,6 +49,15 @@ describe.each(logs)("%s", (_, log) => {
     }
   });
 
+  test("[L4] a page of any moment is what the events up to it made: approvals, notices, limits and a retry too", () => {
+    let live = begin(log);
+    for (let seq = 0; seq <= log.length; seq++) {
+      if (seq > 0) live = applyEvents(live, [frameOf(log[seq - 1]!)]);
+      // Whether the newest block of a growing message may still grow a page does not say.
+      expect(comparable(fromPage(pageAt(log, seq)), "isDone")).toEqual(comparable(live, "isDone"));
+    }
+  });
+
   test("[L7] merged frames are the same, also those that begin before the page ends", () => {
     for (let seq = 0; seq <= log.length; seq++) {
       const page = fromPage(pageAt(log, seq));
@@ -225,6 +234,23 @@ describe("a turn on its way", () => {
     expect(approval).toMatchObject({ turn: "t1", toolUseId: "c1", decision: null });
     const call = page.messages.flatMap(({ blocks }) => blocks).find((block) => block.type === "tool");
     expect(call?.approval).toBe(approval!.id);
+  });
+
+  test("an approval that was decided behind the page, and so waits in it no more, is told by its call and its event", () => {
+    const at = log.findIndex(({ type }) => type === "approval_requested") + 1;
+    const page = { ...pageAt(log, at), approvals: [] };
+    const [waiting] = fromPage(page).approvals.values();
+    expect(waiting).toMatchObject({ turn: "t1", toolUseId: "c1", tool: "Task", input: { a: 1 }, decision: null });
+    const [decided] = applyEvents(fromPage(page), [frameOf(log[at]!)]).approvals.values();
+    expect(decided).toMatchObject({ id: waiting!.id, decision: "allow", scope: "session", by: { key: "alice" } });
+  });
+
+  test("a retry that is under way is in the page, and over where words come again", () => {
+    const at = log.findIndex(({ type }) => type === "api_retry") + 1;
+    const retry = { attempt: 1, maxAttempts: 10, delayMs: 500, status: 529 };
+    expect(fromPage(pageAt(log, at)).turns.get("t1")!.retry).toEqual(retry);
+    const words = log.findIndex(({ type }) => type === "message_start") + 1;
+    expect(fromPage(pageAt(log, words)).turns.get("t1")!.retry).toBeNull();
   });
 
   test("a prompt has its images and its context as blocks", () => {

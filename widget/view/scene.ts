@@ -15,8 +15,8 @@ export interface Scene {
   readonly isOpen: Signal<boolean>;
   /** Which view stands over the transcript. */
   readonly overlay: Signal<"sessions" | null>;
-  /** Approvals that were decided here: of others it is said by whom. */
-  readonly decidedHere: Set<string>;
+  /** Approvals that a person is or was asked for here, without those that were answered here: when they are decided, it was elsewhere. */
+  readonly openHere: Set<string>;
   /** What screen readers are told: in its turn, and at once. */
   readonly polite: Signal<string>;
   readonly alert: Signal<string>;

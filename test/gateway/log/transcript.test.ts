@@ -7,6 +7,7 @@ import type { EventBody } from "../../../gateway/protocol/events.ts";
 import { transcriptMessage, transcriptTurn, type TranscriptToolUse } from "../../../gateway/protocol/transcript.ts";
 import type { LogEvent, SessionRow, Store } from "../../../gateway/store/port.ts";
 import { openSqliteStore } from "../../../gateway/store/sqlite.ts";
+import { requested, resolved } from "../../support/approval-drafts.ts";
 import { alice, blockStop, completed, delta, newTurn, queued, sessionWrite } from "../../support/log-drafts.ts";
 import type { WireEvent } from "../../support/reader.ts";
 import { recordedScenes, recordedVersions, translateRecording } from "../../support/recorded.ts";
@@ -204,26 +205,76 @@ describe("a turn's events as messages", () => {
   });
 
   test("a turn whose approval nobody has answered waits, and runs again when somebody has", () => {
-    const requested: EventBody = {
-      type: "approval_requested",
-      approval: "a1",
-      tool: "Bash",
-      tool_use_id: "c1",
-      parent_tool_use_id: null,
-      input: {},
-      reason: null,
-      expires_at: "2026-01-01T00:00:00.000Z",
-    };
-    const before: EventBody[] = [asked(), { type: "turn_moved", position: null }, requested];
+    const before: EventBody[] = [asked(), { type: "turn_moved", position: null }, requested({ approval: "a1" })];
     expect(reduced(...before).turn.state).toBe("waiting");
-    const resolved = {
-      type: "approval_resolved",
-      approval: "a1",
-      decision: "deny",
+    expect(reduced(...before, resolved("a1", { decision: "deny", message: "no" })).turn.state).toBe("running");
+  });
+
+  test("what was asked about a call stands at it: that it waits, who decided and how, and what ran instead", () => {
+    const ask = requested({ approval: "a1", tool_use_id: "c1", input: { command: "ls" }, reason: "It is outside." });
+    const command: EventBody[] = [
+      asked(),
+      started(),
+      call("c1"),
+      delta('{"command":"ls"}', 0, { type: "input_json_delta" }),
+      blockStop(),
+    ];
+    const at = (...bodies: EventBody[]) =>
+      (reduced(...command, ...bodies).messages[1]!.blocks[0] as TranscriptToolUse).approval;
+    const { expires_at } = ask;
+    const waiting = { approval: "a1", reason: "It is outside.", expires_at, decision: null, by: null };
+    expect(at()).toBeUndefined();
+    expect(at(ask)).toEqual(waiting);
+    // A hook may have changed what the person is asked about.
+    expect(at({ ...ask, input: { command: "ls -l" } })).toEqual({ ...waiting, input: { command: "ls -l" } });
+    const denied = { decision: "deny", by: { key: "alice", user: "ann" }, message: "no" } as const;
+    expect(at(ask, resolved("a1", denied))).toEqual({ ...waiting, ...denied });
+    const allowed = {
+      decision: "allow",
       by: { key: "x" },
-      message: "no",
+      scope: "session",
+      updated_input: { command: "pwd" },
     } as const;
-    expect(reduced(...before, resolved).turn.state).toBe("running");
+    expect(at(ask, resolved("a1", allowed))).toEqual({ ...waiting, ...allowed });
+    // Asked about twice, it is the newer one that stands there.
+    const again = requested({ approval: "a2", tool_use_id: "c1", input: { command: "ls" } });
+    expect(at(ask, again, resolved("a1", denied))).toMatchObject({ approval: "a2", decision: null });
+    expect(at(ask, again, resolved("a2", denied))).toMatchObject({ approval: "a2", decision: "deny" });
+  });
+
+  test("a turn has its notices, the account's limit as it was last, and a retry until words come again or it ends", () => {
+    const retry = { attempt: 2, max_attempts: 10, delay_ms: 500, status: 529 };
+    const limit = { status: "allowed", limit: "five_hour", resets_at: null, using_overage: false };
+    const bodies: EventBody[] = [
+      asked(),
+      { type: "turn_moved", position: null },
+      { type: "notice", kind: "odd", text: "What is this?" },
+      { type: "rate_limit", ...limit },
+      { type: "rate_limit", ...limit, status: "allowed_warning" },
+      { type: "api_retry", ...retry, attempt: 1 },
+      { type: "api_retry", ...retry },
+    ];
+    const { turn } = reduced(...bodies);
+    expect(turn).toMatchObject({
+      notices: [{ kind: "odd", text: "What is this?" }],
+      rate_limit: { ...limit, status: "allowed_warning" },
+      retry,
+    });
+    expect(transcriptTurn.parse(turn)).toEqual(turn);
+    for (const after of [started(), completed()]) expect(reduced(...bodies, after).turn).not.toHaveProperty("retry");
+    expect(reduced(...bodies, started()).turn.notices).toHaveLength(1);
+    for (const field of ["notices", "rate_limit", "retry"])
+      expect(reduced(asked(), started()).turn).not.toHaveProperty(field);
+  });
+
+  test("a process that babbles does not fill a page: of its notices the first hundred are there", () => {
+    const babble = Array.from(
+      { length: 250 },
+      (_, at) => ({ type: "notice", kind: "line_not_json", text: `${at}` }) as const,
+    );
+    expect(reduced(asked(), ...babble).turn.notices!.map(({ text }) => text)).toEqual(
+      babble.slice(0, 100).map(({ text }) => text),
+    );
   });
 
   test("[L8] what lies outside the log is a reference with its address, and nothing that only looks like one", () => {

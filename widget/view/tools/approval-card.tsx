@@ -103,16 +103,17 @@ function Answer({ approval }: { readonly approval: Approval }) {
 
 /** Whether an answer is under way, and how one is given: the buttons are good again where it could not be sent. */
 export function useAnswer(approval: Approval): [boolean, (answer: ApprovalAnswer) => void] {
-  const { chat, decidedHere, composer } = useScene();
+  const { chat, openHere, composer } = useScene();
   const [isSent, setSent] = useState(false);
+  useState(() => openHere.add(approval.id));
   const answer = (given: ApprovalAnswer) => {
     setSent(true);
-    decidedHere.add(approval.id);
+    openHere.delete(approval.id);
     // The button that has the focus goes away with its card.
     composer.current?.focus({ preventScroll: true });
     void chat
       .approve(approval.id, given)
-      .catch(() => decidedHere.delete(approval.id))
+      .catch(() => openHere.add(approval.id))
       .finally(() => setSent(false));
   };
   return [isSent, answer];
@@ -130,13 +131,13 @@ interface DecisionProps {
 }
 
 export function Decision({ approval, allowed = "allowed" }: DecisionProps) {
-  const { decidedHere } = useScene();
+  const { openHere } = useScene();
   const say = useWords();
   const { decision, by, scope, message, id } = approval;
   if (decision === null) return null;
   const isTimeout = by !== null && "gateway" in by && by.gateway === "timeout";
   const text = decision === "deny" ? "denied" : scope === "session" ? "allowed_session" : allowed;
-  const where = decidedHere.has(id) || isTimeout ? "" : ` · ${say("decided_elsewhere")}`;
+  const where = openHere.has(id) && !isTimeout ? ` · ${say("decided_elsewhere")}` : "";
   return (
     <p class="decision" part="decision">
       {isTimeout ? say("denied_timeout") : say(text, { who: say.by(by) })}

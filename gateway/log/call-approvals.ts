@@ -1,0 +1,37 @@
+// What a turn's calls of tools were asked about: each approval stands at its call, from its question on, with what was decided. Pure.
+import { isDeepStrictEqual } from "node:util";
+import type { EventOf } from "../protocol/events.ts";
+import type { TranscriptToolUse } from "../protocol/transcript.ts";
+import { withUrl, type UrlOf } from "./references.ts";
+
+export interface CallApprovals {
+  /** A call that no message made is left out, but the turn waits all the same. */
+  ask(call: TranscriptToolUse | undefined, body: EventOf<"approval_requested">): void;
+  settle(body: EventOf<"approval_resolved">): void;
+  isWaiting(): boolean;
+}
+
+export function createCallApprovals(urlOf: UrlOf): CallApprovals {
+  const waiting = new Map<string, TranscriptToolUse | undefined>();
+  return {
+    ask(call, { approval, reason, expires_at, input }) {
+      waiting.set(approval, call);
+      if (!call) return;
+      const isOther = !isDeepStrictEqual(input, call.input);
+      const asked = isOther ? { input: withUrl(input, urlOf) } : {};
+      call.approval = { approval, reason, expires_at, ...asked, decision: null, by: null };
+    },
+    settle({ type: _, updated_input, ...settled }) {
+      const asked = waiting.get(settled.approval)?.approval;
+      waiting.delete(settled.approval);
+      // Asked about once more it has a newer one.
+      if (asked?.approval !== settled.approval) return;
+      Object.assign(
+        asked,
+        settled,
+        updated_input === undefined ? {} : { updated_input: withUrl(updated_input, urlOf) },
+      );
+    },
+    isWaiting: () => waiting.size > 0,
+  };
+}
