@@ -74,8 +74,10 @@ function Failure({ turn }: { readonly turn: Turn }) {
     <div class="failure" part="failure">
       <p>
         <Icon path={icons.warning} />
-        <strong>{(code !== null && say.code(code)) || say("failed")}</strong>
-        {resetsAt && `, ${say("resets_at", { time: say.time(resetsAt) })}`}
+        <span>
+          <strong>{(code !== null && say.code(code)) || say("failed")}</strong>
+          {resetsAt && `, ${say("resets_at", { time: say.time(resetsAt) })}`}
+        </span>
       </p>
       {message && (
         <p class="muted" dir="auto">
