@@ -3,9 +3,11 @@ import type { Signal } from "@preact/signals";
 import type { Api } from "./api.ts";
 import type { Chat } from "./chat.ts";
 import type { MoreActs } from "./more-acts.ts";
+import type { Rating } from "./follower.ts";
+import type { LiveSession } from "./live-session.ts";
 import { asProblem, type ApiProblem } from "./problem.ts";
 import type { NewPrompt } from "./prompts.ts";
-import { withTurn, type Transcript } from "./transcript.ts";
+import type { Transcript } from "./transcript.ts";
 
 export interface ActOptions {
   readonly api: Api;
@@ -15,6 +17,8 @@ export interface ActOptions {
   /** Rejects. */
   readonly cancel: (turn: string) => Promise<void>;
   readonly loadOlder: () => Promise<void>;
+  /** The session that is shown. */
+  readonly live: () => LiveSession | undefined;
   readonly newSession: () => void;
   readonly openSession: (session: string) => Promise<void>;
 }
@@ -29,7 +33,7 @@ export function createActs({
   ...given
 }: Omit<ActOptions, "cancel"> & { readonly tell: (problem: ApiProblem) => void }): Acts {
   const options: ActOptions = { ...given, cancel };
-  const { api, transcript } = options;
+  const { api, transcript, live } = options;
   let loading: Promise<MoreActs> | undefined;
 
   function more(): Promise<MoreActs> {
@@ -59,15 +63,15 @@ export function createActs({
 
   async function rate(turn: string, rating: "up" | "down" | null): Promise<void> {
     const before = transcript.peek()?.turns.get(turn)?.rating ?? null;
-    const show = (shown: typeof rating) => {
-      const now = transcript.peek();
-      if (now) transcript.value = withTurn(now, turn, { rating: shown });
-    };
-    show(rating);
+    const given: Rating = { kind: "rating", turn, rating };
+    // What is shown may be another session by the time that the gateway has answered.
+    const session = live();
+    session?.rate(given);
     await api.request("PUT", `/api/turns/${turn}/rating`, { body: { rating } }).catch((error: unknown) => {
-      show(before);
+      session?.rate({ ...given, rating: before });
       throw error;
     });
+    session?.share(given);
   }
 
   return {

@@ -192,7 +192,17 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
   const send = (prompt: NewPrompt) => prompts.send(place, prompt);
   const tellRefusal = (refused: ApiProblem) => (refused.status === 401 ? undefined : tell(refused));
   const loadOlder = async () => live?.loadOlder().catch((error: unknown) => tell(asProblem(error)));
-  const acts = createActs({ api, agent, transcript, tell, send, loadOlder, newSession, openSession });
+  const acts = createActs({
+    api,
+    agent,
+    transcript,
+    tell,
+    send,
+    loadOlder,
+    live: () => live,
+    newSession,
+    openSession,
+  });
 
   function tell({ code, message: detail }: ApiProblem): void {
     if (isDestroyed) return;

@@ -3,7 +3,7 @@
 import type { Api } from "./api.ts";
 import type { Browser, Channel, Timer } from "./browser.ts";
 import { openConnection, type Connection, type Line } from "./connection.ts";
-import { createFollower, type Follower, type Told } from "./follower.ts";
+import { createFollower, type Follower, type Rating, type Told } from "./follower.ts";
 import { holdLock, holdOneOf } from "./locks.ts";
 import type { WireEvent } from "./transcript.ts";
 
@@ -12,6 +12,8 @@ export interface EventStream {
   setBusy(isBusy: boolean): void;
   /** Tries at once, also after a state that is not tried again on its own. */
   reconnect(): void;
+  /** To the other pages: it is in no event. */
+  share(rating: Rating): void;
   close(): void;
 }
 
@@ -23,6 +25,7 @@ export interface EventStreamOptions {
   readonly after: number;
   /** In order, possibly repeated. */
   readonly onEvent: (event: WireEvent) => void;
+  readonly onRating: (rating: Rating) => void;
   /** Not called after `close`. */
   readonly onConnection: (connection: Connection) => void;
 }
@@ -180,6 +183,8 @@ export function openEventStream(options: EventStreamOptions): EventStream {
         return channel?.post({ kind: "hello" } satisfies Told);
       case "reconnect":
         return line?.retry();
+      case "rating":
+        return options.onRating(told);
       case "state":
       case "event":
         return isLeading ? undefined : follower?.hear(told);
@@ -236,6 +241,7 @@ export function openEventStream(options: EventStreamOptions): EventStream {
       if (line) line.retry();
       else channel?.post({ kind: "reconnect" } satisfies Told);
     },
+    share: (rating) => channel?.post(rating),
     close() {
       isClosed = true;
       browser.document.removeEventListener("visibilitychange", update);

@@ -6,8 +6,16 @@ import { readEvents } from "./read-events.ts";
 import { createRetry } from "./retry.ts";
 import type { WireEvent } from "./transcript.ts";
 
+/** What a person thinks of an answer. */
+export interface Rating {
+  readonly kind: "rating";
+  readonly turn: string;
+  readonly rating: "up" | "down" | null;
+}
+
 /** What pages of one session tell each other. */
 export type Told =
+  | Rating
   /** Somebody listens, and wants to know how the stream is. */
   | { readonly kind: "hello" }
   /** Another page has the stream from now on, and wants to know who listens. */

@@ -4,6 +4,7 @@ import type { Api } from "./api.ts";
 import type { Browser, Timer } from "./browser.ts";
 import { finalState, lostState, type Connection } from "./connection.ts";
 import { openEventStream, type EventStream } from "./event-stream.ts";
+import type { Rating } from "./follower.ts";
 import { asProblem, type ApiProblem } from "./problem.ts";
 import { createRetry } from "./retry.ts";
 import { applyEvents, fromPage, prependOlder, withTurn, type Page, type Transcript } from "./transcript.ts";
@@ -15,6 +16,10 @@ export interface LiveSession {
   /** Fetches the page of older messages, if there is one. Rejects with an `ApiProblem`. */
   loadOlder(): Promise<void>;
   reconnect(): void;
+  /** Shows it here. */
+  rate(rating: Rating): void;
+  /** Shows it in the other pages of this browser. */
+  share(rating: Rating): void;
   close(): void;
 }
 
@@ -70,7 +75,8 @@ export function openLiveSession(options: LiveSessionOptions): LiveSession {
       transcript.value = fromPage(page);
       isLoading.value = false;
     });
-    stream = openEventStream({ api, browser, session, after: page.last_seq, onEvent: receive, onConnection });
+    const after = page.last_seq;
+    stream = openEventStream({ api, browser, session, after, onEvent: receive, onRating: rate, onConnection });
     noteBusy();
     loaded.resolve();
     if (page.turns.length > 0) void loadTurns("");
@@ -155,6 +161,11 @@ export function openLiveSession(options: LiveSessionOptions): LiveSession {
     }
   }
 
+  function rate({ turn, rating }: Rating): void {
+    const now = transcript.peek();
+    if (now) transcript.value = withTurn(now, turn, { rating });
+  }
+
   async function fetchOlder(): Promise<void> {
     const before = transcript.peek();
     if (before?.olderCursor == null) return;
@@ -179,6 +190,8 @@ export function openLiveSession(options: LiveSessionOptions): LiveSession {
         load();
       }
     },
+    rate,
+    share: (rating) => stream?.share(rating),
     close() {
       closing.abort();
       loaded.resolve();

@@ -21,16 +21,16 @@ export function createCallApprovals(urlOf: UrlOf): CallApprovals {
       const asked = isOther ? { input: withUrl(input, urlOf) } : {};
       call.approval = { approval, reason, expires_at, ...asked, decision: null, by: null };
     },
-    settle({ type: _, updated_input, ...settled }) {
-      const asked = waiting.get(settled.approval)?.approval;
-      waiting.delete(settled.approval);
+    settle({ approval, decision, by, scope, message, updated_input }) {
+      const asked = waiting.get(approval)?.approval;
+      waiting.delete(approval);
       // Asked about once more it has a newer one.
-      if (asked?.approval !== settled.approval) return;
-      Object.assign(
-        asked,
-        settled,
-        updated_input === undefined ? {} : { updated_input: withUrl(updated_input, urlOf) },
-      );
+      if (asked?.approval !== approval) return;
+      asked.decision = decision;
+      asked.by = by;
+      if (scope !== undefined) asked.scope = scope;
+      if (message !== undefined) asked.message = message;
+      if (updated_input !== undefined) asked.updated_input = withUrl(updated_input, urlOf);
     },
     isWaiting: () => waiting.size > 0,
   };

@@ -158,25 +158,19 @@ export function createTurnReducer(urlOf: UrlOf): TurnReducer {
 
 /** What an event says of the turn itself. */
 function note(turn: TranscriptTurn, body: EventBody): void {
-  switch (body.type) {
-    case "turn_started":
-      turn.model = body.model;
-      return;
-    case "notice": {
-      const { kind, text } = body;
-      const notices = (turn.notices ??= []);
-      if (notices.length < maxNotices) notices.push({ kind, text });
-      return;
-    }
-    case "rate_limit": {
-      const { type: _, ...limit } = body;
-      turn.rate_limit = limit;
-      return;
-    }
-    case "api_retry": {
-      const { type: _, ...retry } = body;
-      turn.retry = retry;
-    }
+  if (body.type === "turn_started") turn.model = body.model;
+  if (body.type === "notice") {
+    const { kind, text } = body;
+    const notices = (turn.notices ??= []);
+    if (notices.length < maxNotices) notices.push({ kind, text });
+  }
+  if (body.type === "rate_limit") {
+    const { status, limit, resets_at, using_overage } = body;
+    turn.rate_limit = { status, limit, resets_at, using_overage };
+  }
+  if (body.type === "api_retry") {
+    const { attempt, max_attempts, delay_ms, status } = body;
+    turn.retry = { attempt, max_attempts, delay_ms, status };
   }
 }
 

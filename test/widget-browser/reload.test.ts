@@ -71,6 +71,7 @@ test("a retry that is under way, also where no event comes to tell of it", async
   await page.unroute("**/api/sessions/*/events*");
   await widget.getByRole("button", { name: "Stop" }).click();
   await widget.getByText("Stopped by demo").waitFor();
+  expect(await widget.locator(".working").count()).toBe(0);
 });
 
 interface Sessions {

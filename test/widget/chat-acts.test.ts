@@ -5,6 +5,7 @@ import { messageEvents, storeTurn } from "../support/transcript-drafts.ts";
 import { until } from "../support/wait.ts";
 import { mainKey } from "../support/whole-app.ts";
 import { isIdle, isLive, openChats, png, shows, turnsOf, type Chats, type Opened } from "./chats.ts";
+import { settle } from "./fake-browser.ts";
 import { openScene, type Scene } from "./scene.ts";
 
 let scene: Scene;
@@ -104,6 +105,28 @@ describe("what a person does with turns", () => {
     await again.chat.rate(turn, "down");
     expect(turnsOf(again)[0]!.rating).toBe("up");
     expect(again.chat.problem.peek()).toMatchObject({ code: "unreachable" });
+  });
+
+  test("a rating reaches the other tabs of its session, once it is kept, and no other session", async () => {
+    const opened = chats.open();
+    const turn = await chats.say(opened, "one", "first");
+    const session = opened.chat.session.peek()!;
+    const [beside, other, elsewhere] = [
+      chats.open({ session }),
+      chats.open({ session }),
+      chats.open({ session: "new" }),
+    ];
+    for (const tab of [beside, other]) await shows(tab, ["one", "first"]);
+    await chats.say(elsewhere, "two", "second");
+    await opened.chat.rate(turn, "up");
+    for (const tab of [beside, other]) await until("the rating", () => turnsOf(tab)[0]!.rating === "up");
+    await other.chat.rate(turn, null);
+    for (const tab of [opened, beside]) await until("no rating", () => turnsOf(tab)[0]!.rating === null);
+    expect(turnsOf(elsewhere)[0]!.rating).toBeNull();
+    scene.intercept = ({ method }) => (method === "PUT" ? new Response("", { status: 502 }) : undefined);
+    await opened.chat.rate(turn, "down");
+    await settle();
+    for (const tab of [opened, beside, other]) expect(turnsOf(tab)[0]!.rating).toBeNull();
   });
 });
 

@@ -74,6 +74,7 @@ export function openReaders(scene: Scene): Readers {
         session,
         after,
         onEvent,
+        onRating: () => {},
         onConnection: (state) => states.push(state),
       });
     void api.identify().then(() => isClosed || (stream = open()));
