@@ -1,6 +1,7 @@
 // The way to older messages.
 import { useEffect, useRef } from "preact/hooks";
 import { useScene, useWords } from "../scene.ts";
+import { keepPlace } from "./keep-place.ts";
 
 /** Fetches older messages when it comes into sight, and by a press; what is being read stays where it is. */
 export function Older({ scroller }: { readonly scroller: { readonly current: HTMLElement | null } }) {
@@ -11,15 +12,17 @@ export function Older({ scroller }: { readonly scroller: { readonly current: HTM
   const load = async () => {
     if (isAsked.current) return;
     isAsked.current = true;
-    const { scrollHeight, scrollTop } = scroller.current!;
+    const stop = keepPlace(scroller.current!);
+    const first = scroller.current!.querySelector("article");
+    const hasFocus = button.current!.matches(":focus");
     // What goes wrong the chat shows.
     await chat.loadOlder().catch(() => {});
     isAsked.current = false;
+    // They are drawn by then, and where there are no more this is gone.
     requestAnimationFrame(() =>
       requestAnimationFrame(() => {
-        const element = scroller.current;
-        // Where the browser does not keep the place itself (Safari).
-        if (element && element.scrollTop === scrollTop) element.scrollTop += element.scrollHeight - scrollHeight;
+        stop();
+        if (hasFocus && !button.current) first?.focus({ preventScroll: true });
       }),
     );
   };
