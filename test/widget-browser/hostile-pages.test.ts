@@ -91,6 +91,12 @@ function scripts(): Readonly<Record<string, string>> {
         type.prototype.extended = "yes";
       }
       Array.prototype.toJSON = function () { return "[" + this.map((item) => JSON.stringify(item)).join(", ") + "]"; };`,
+    "enumerable properties on the prototype of all objects": `
+      for (const prototype of [Object.prototype, Array.prototype]) {
+        prototype.extended = function () { throw new Error("nobody called it"); };
+        prototype.words = "yes";
+        prototype.nested = { words: "yes" };
+      }`,
     "wrappers around what the browser has": `
       const wrap = (on, name) => (on[name] = new Proxy(on[name], {}));
       wrap(Array.prototype, "map");
