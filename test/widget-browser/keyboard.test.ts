@@ -68,6 +68,39 @@ test("opened by a key the focus is in the composer, Esc closes it and brings the
   expect(await keys()).toEqual([]);
 });
 
+test("keys typed in it reach no listener that the page has on their way down", async () => {
+  const opened = await openBubble();
+  const { page, widget, composer, ask } = opened;
+  await page.evaluate(() => {
+    const caught: string[] = [];
+    Object.assign(globalThis, { caught });
+    document.addEventListener("keydown", ({ key }) => caught.push(key), true);
+  });
+  await widget.locator(".launcher").click();
+  await ask("demo:text said");
+  // It is there by now.
+  await page.evaluate(() => {
+    const { caught } = globalThis as unknown as { caught: string[] };
+    caught.length = 0;
+    window.addEventListener("keydown", ({ key }) => caught.push(key), true);
+  });
+  await composer.pressSequentially("j/k?");
+  await composer.press("Shift+Enter");
+  await composer.press("Control+a");
+  await composer.press("Backspace");
+  await composer.press("ArrowUp");
+  expect(await composer.inputValue()).toBe("demo:text said");
+  await composer.press("Enter");
+  await widget.locator(".answer").nth(1).locator(".actions").waitFor();
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Escape");
+  const caught = () => page.evaluate(() => (globalThis as unknown as { caught: string[] }).caught.splice(0));
+  expect(await caught()).toEqual([]);
+  await page.locator("#mine").focus();
+  await page.keyboard.press("x");
+  expect(await caught()).toEqual(["x", "x"]);
+});
+
 test("opened by the page it takes no focus", async () => {
   const opened = await openBubble();
   await opened.page.locator("#mine").focus();

@@ -1,5 +1,7 @@
 // The keys that go from message to message. The Tab key stops at one message of all.
 
+import { guardKeys } from "./guard-keys.ts";
+
 const stops = "article";
 
 /** Watches the log until the function that it returns is called. */
@@ -13,10 +15,12 @@ export function watchKeys(
   const messages = new MutationObserver(() => chooseStop(log));
   messages.observe(content, { childList: true });
   chooseStop(log);
+  const stopGuarding = guardKeys(log.getRootNode());
   log.addEventListener("keydown", onKey);
   log.addEventListener("focusin", onFocus);
   return () => {
     messages.disconnect();
+    stopGuarding();
     log.removeEventListener("keydown", onKey);
     log.removeEventListener("focusin", onFocus);
   };
