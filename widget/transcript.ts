@@ -178,6 +178,7 @@ export function prependOlder(transcript: Transcript, page: Page): Transcript {
       ...state,
       messages: [...older.messages.filter(({ id }) => !known.has(id)), ...state.messages],
       turns: new Map([...older.turns, ...state.turns]),
+      approvals: new Map([...older.approvals, ...state.approvals]),
       olderCursor: older.olderCursor,
     };
   });

@@ -282,6 +282,21 @@ describe("older pages", () => {
     expect([...applyEvents(both, late).turns.keys()]).toEqual([...whole.turns.keys()]);
   });
 
+  test("bring who decided the approvals that stand on them", () => {
+    const page = pageAt(log, log.length);
+    const at = page.messages.findIndex(({ id }) => id === "m2");
+    const newest = fromPage({
+      ...page,
+      messages: page.messages.slice(at),
+      turns: page.turns.slice(-1),
+      next_cursor: "1.2",
+    });
+    expect(newest.approvals.size).toBe(0);
+    const both = prependOlder(newest, { ...page, messages: page.messages.slice(0, at) });
+    expect([...both.approvals.values()].map(({ decision }) => decision)).toEqual(["allow", "deny"]);
+    expect(comparable(both)).toEqual(comparable(fromPage(page)));
+  });
+
   test("a rating stays, also where a late event takes up an earlier state", () => {
     const page = fromPage(pageAt(log, log.length - 4));
     const frames = after(log, log.length - 4);
