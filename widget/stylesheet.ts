@@ -26,6 +26,7 @@ export function adoptStyle(root: ShadowRoot, nonce: string): void {
 
 export function addStyle(more: string): void {
   rules += more;
-  sheet?.replaceSync(rules);
+  // As one rule, whatever is in it: what is there already is not read again.
+  sheet?.insertRule(`@media all{${more}}`, sheet.cssRules.length);
   for (const style of styles) style.textContent = rules;
 }

@@ -12,9 +12,11 @@ const budgets: Readonly<Record<string, number>> = {
   /** Element, connection, transcript, panel, composer, style: a chat, whose answers stand as plain text until Markdown is there. */
   embed: 32 * kilobyte,
   /** Markdown, fetched beside the main module as soon as a panel is drawn. */
-  text: 14 * kilobyte,
-  /** Tool calls, approvals, questions, changes, to-do lists. */
-  tools: 7.5 * kilobyte,
+  text: 14.25 * kilobyte,
+  /** Tool calls, approvals, questions, to-do lists. */
+  tools: 6.5 * kilobyte,
+  /** What an edit changes, line by line. */
+  diff: 1 * kilobyte,
   /** What can be done with messages, failures, menu, list of conversations, images, announcements. */
   more: 8 * kilobyte,
   "more-acts": 1.5 * kilobyte,

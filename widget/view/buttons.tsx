@@ -1,8 +1,5 @@
-// Buttons that are a drawing alone; and what gives a person a text or a file.
-import { useState } from "preact/hooks";
-import { copyText } from "../copy.ts";
-import { Icon, icons } from "./icon.tsx";
-import { useWords } from "./scene.ts";
+// Buttons that are a drawing alone; and what gives a person a file.
+import { Icon } from "./icon.tsx";
 
 interface IconButtonProps {
   /** Its drawing. */
@@ -33,25 +30,6 @@ export function IconButton(props: IconButtonProps) {
     >
       <Icon path={icon} />
     </button>
-  );
-}
-
-const shownMs = 1500;
-
-export function CopyButton({ label, text }: { readonly label: string; readonly text: () => string }) {
-  const say = useWords();
-  const [isCopied, setCopied] = useState(false);
-  const copy = async ({ currentTarget }: Event) => {
-    if (!(await copyText(text(), currentTarget as Element))) return;
-    setCopied(true);
-    setTimeout(() => setCopied(false), shownMs);
-  };
-  return (
-    <IconButton
-      icon={isCopied ? icons.check : icons.copy}
-      label={isCopied ? say("copied") : label}
-      onClick={(event) => void copy(event)}
-    />
   );
 }
 

@@ -1,7 +1,9 @@
 // What is fetched when it is first needed: each group of views, with its style, in a chunk of its own.
 import type { Problem as ChatProblem } from "../chat.ts";
 import type { TextBlock, ToolBlock } from "../transcript.ts";
+import { whenIdle } from "./idle.ts";
 import { lazy, once } from "./lazy.tsx";
+import type { Change } from "./tools/tool-words.ts";
 
 /** Markdown. */
 export const text = once(() => import("./text/text.ts"));
@@ -10,12 +12,23 @@ export const tools = once(() => import("./tools/tools.ts"));
 /** The announcer, and what is not there all the time. */
 export const more = once(() => import("./more/more.ts"));
 
+/** What a panel and its first answer will want, one after the other while the browser has nothing else to do. */
+export async function fetchAhead(): Promise<void> {
+  for (const fetchChunk of [more, text, tools]) {
+    await new Promise<void>(whenIdle);
+    // Whoever draws with it asks again.
+    await fetchChunk().catch(() => {});
+  }
+}
+
 export const MarkdownText = lazy<{ readonly block: TextBlock; readonly part: string }>(
   async () => (await text()).MarkdownText,
 );
 export const ToolCard = lazy<{ readonly block: ToolBlock; readonly turn: string }>(
   async () => (await tools()).ToolCard,
 );
+/** Fetched with the first change that is shown: many a conversation has none. */
+export const Diff = lazy<{ readonly changes: readonly Change[] }>(async () => (await import("./tools/diff.tsx")).Diff);
 export const SessionList = lazy<object>(async () => (await more()).SessionList);
 export const Menu = lazy<object>(async () => (await more()).Menu);
 export const Edit = lazy<EditProps>(async () => (await more()).Edit);

@@ -112,8 +112,11 @@ export function imagesOf(transfer: DataTransfer | null): File[] {
   return [...(transfer?.files ?? [])].filter(({ type }) => type.startsWith("image/"));
 }
 
-/** As high as its text, up to what the style allows. */
+const fitsItself = CSS.supports("field-sizing: content");
+
+/** As high as its text, up to what the style allows. Most browsers do that themselves, without having to lay out the page at every key. */
 function fit(field: HTMLTextAreaElement): void {
+  if (fitsItself) return;
   field.style.height = "auto";
   if (field.scrollHeight > 0) field.style.height = `${field.scrollHeight}px`;
 }

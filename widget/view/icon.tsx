@@ -4,17 +4,11 @@ export const icons = {
   close: "M6 6l12 12M18 6L6 18",
   plus: "M12 5v14M5 12h14",
   list: "M4 7h16M4 12h16M4 17h10",
-  more: "M5 12h.5M12 12h.5M19 12h.5",
   send: "M12 19V5M6 11l6-6 6 6",
   stop: "M7.5 7.5h9v9h-9z",
   down: "M12 5v14M6 13l6 6 6-6",
-  copy: "M9 9h10v10H9zM15 9V5H5v10h4",
-  check: "M5 12.5l4.5 4.5L19 7.5",
-  retry: "M19 12a7 7 0 1 1-2.2-5.1M19 4v4h-4",
   edit: "M5 19l1-4L16 5l3 3L9 18z",
-  image: "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M15.5 9h.01",
   info: "M12 11v5M12 8h.01M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18z",
-  warning: "M12 9v5M12 17h.01M12 4l9 16H3z",
   chevron: "M9 6l6 6-6 6",
 } as const;
 

@@ -1,5 +1,6 @@
 // The button that opens the panel. It tells when something has come that nobody has seen.
 import { useRef } from "preact/hooks";
+import { fetchAhead } from "./chunks.ts";
 import { Icon, icons } from "./icon.tsx";
 import { useScene, useWords } from "./scene.ts";
 
@@ -19,6 +20,8 @@ export function Launcher() {
       aria-expanded={isOpen.value}
       aria-label={`${say(isOpen.value ? "close" : "open")}: ${options.value.title ?? say("title")}`}
       ref={launcher}
+      onPointerEnter={() => void fetchAhead()}
+      onFocus={() => void fetchAhead()}
       onClick={() => (isOpen.value ? close() : open())}
     >
       <slot name="launcher">

@@ -1,10 +1,12 @@
 // The conversation: what scrolls, who is followed, and the keys that go from message to message. It is no live region: see the announcer.
-import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { more, Older } from "./chunks.ts";
 import { Exchange } from "./exchange.tsx";
 import { createFollow, type Follow } from "./follow.ts";
 import { Icon, icons } from "./icon.tsx";
+import { whenIdle } from "./idle.ts";
 import { useLater } from "./lazy.tsx";
+import { useNewestFirst } from "./newest-first.ts";
 import { PendingPrompts } from "./pending.tsx";
 import { useScene, useWords } from "./scene.ts";
 import { Empty } from "./empty.tsx";
@@ -17,28 +19,38 @@ export function Log() {
   const content = useRef<HTMLDivElement>(null);
   const turns = parts.turns.value;
   const isEmpty = turns.length === 0 && chat.pending.value.length === 0;
+  const drawn = useNewestFirst(turns);
+  const isPartial = drawn.length < turns.length;
+  const isLoading = chat.isLoading.value;
   useLayoutEffect(() => follow.attach(scroller.current!, content.current!), []);
-  // Another conversation begins at its end, and so does what one has just said.
+  // Another conversation begins at its end, and so does what one has just said. In an empty one there is nothing to measure.
   const session = chat.session.value;
-  useLayoutEffect(() => follow.toEnd(), [session]);
+  useLayoutEffect(() => void ((isEmpty && follow.isFollowing.peek()) || follow.toEnd()), [session]);
+  // Browsers take long to format their first time: not when there is one to draw.
+  useEffect(
+    () => void (isLoading && session !== null && whenIdle(() => say.time(new Date().toJSON()))),
+    [isLoading, session],
+  );
   const sent = chat.pending.value.length;
   useLayoutEffect(() => void (sent > 0 && follow.toEnd()), [sent]);
   useLater(async () => (await more()).watchKeys(scroller.current!, content.current!, composer), []);
   return (
     <div class="log-frame">
-      <section class="log" part="log" aria-label={say("conversation")} aria-busy={chat.isLoading.value} ref={scroller}>
+      <section
+        class="log"
+        part="log"
+        aria-label={say("conversation")}
+        aria-busy={isLoading || isPartial}
+        ref={scroller}
+      >
         <div class="log-content" ref={content}>
-          {parts.olderCursor.value !== null && <Older scroller={scroller} />}
-          {turns.map((turn) => (
+          {parts.olderCursor.value !== null && !isPartial && <Older scroller={scroller} />}
+          {drawn.map((turn) => (
             <Exchange key={turn} turn={turn} />
           ))}
           <PendingPrompts />
           {isEmpty &&
-            (chat.isLoading.value ? (
-              <p class="notice">{say("loading")}</p>
-            ) : (
-              <Empty greeting={options.value.greeting} />
-            ))}
+            (isLoading ? <p class="notice">{say("loading")}</p> : <Empty greeting={options.value.greeting} />)}
         </div>
       </section>
       <Latest follow={follow} />

@@ -4,7 +4,7 @@ import { Composer } from "./composer.tsx";
 import { Header } from "./header.tsx";
 import { useLater } from "./lazy.tsx";
 import { Log } from "./log.tsx";
-import { more, Problem, SessionList, text, tools } from "./chunks.ts";
+import { fetchAhead, more, Problem, SessionList } from "./chunks.ts";
 import { useScene, useWords } from "./scene.ts";
 
 export function Panel({ isClosable, isOpen }: { readonly isClosable: boolean; readonly isOpen: boolean }) {
@@ -15,10 +15,7 @@ export function Panel({ isClosable, isOpen }: { readonly isClosable: boolean; re
   const panel = useRef<HTMLElement>(null);
   useLater(async () => (isOpen ? (await more()).watchViewport(panel.current!) : () => {}), [isOpen]);
   useLater(async () => (await more()).watchDrops(panel.current!, setOver, chat.addImages), [chat]);
-  useEffect(() => {
-    // What the first answer will want, and what comes with it.
-    for (const fetchAhead of [text, tools, more]) void fetchAhead().catch(() => {});
-  }, []);
+  useEffect(() => void fetchAhead(), []);
   return (
     <section
       class={`panel${isOpen ? " is-open" : ""}`}

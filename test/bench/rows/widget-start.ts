@@ -46,6 +46,8 @@ export const benchmark: Benchmark = {
 /** From the tag of the README to an idle page; with a panel its chunks belong to it. */
 async function start(scene: DrawingScene, mode: (typeof modes)[number]): Promise<Work> {
   const { page, throttle, watched, close } = await scene.openPage("<p>A page</p>");
+  // What is put into a page to be asked is there by then.
+  await page.waitForFunction(() => true);
   await throttle(slower);
   const work = await watched(async () => {
     await page.evaluate((mode) => drawing.start(mode), mode);

@@ -1,6 +1,7 @@
 // The images that go with the next prompt.
 import { IconButton } from "../buttons.tsx";
 import { icons } from "../icon.tsx";
+import { icons as moreIcons } from "./icons.ts";
 import { useRef } from "preact/hooks";
 import { useScene, useWords } from "../scene.ts";
 
@@ -43,7 +44,7 @@ export function AddImage() {
           currentTarget.value = "";
         }}
       />
-      <IconButton icon={icons.image} label={say("add_image")} onClick={() => picker.current!.click()} />
+      <IconButton icon={moreIcons.image} label={say("add_image")} onClick={() => picker.current!.click()} />
     </>
   );
 }

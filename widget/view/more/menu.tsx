@@ -1,7 +1,7 @@
 // A button with a menu.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { IconButton } from "../buttons.tsx";
-import { icons } from "../icon.tsx";
+import { icons } from "./icons.ts";
 import { MenuItems } from "./menu-items.tsx";
 import { useWords } from "../scene.ts";
 

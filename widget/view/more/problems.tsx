@@ -2,6 +2,7 @@
 import type { Problem as ChatProblem } from "../../chat.ts";
 import { IconButton } from "../buttons.tsx";
 import { Icon, icons } from "../icon.tsx";
+import { icons as moreIcons } from "./icons.ts";
 import { useScene, useWords } from "../scene.ts";
 
 /** Until it is dismissed. */
@@ -11,7 +12,7 @@ export function Problem({ problem }: { readonly problem: ChatProblem }) {
   return (
     <div class="failure problem" part="failure">
       <p>
-        <Icon path={icons.warning} />
+        <Icon path={moreIcons.warning} />
         {say.code(problem.code) ?? say("problem")}
         {problem.detail !== "" && <span class="muted">{problem.detail}</span>}
       </p>
@@ -26,7 +27,7 @@ export function NotSent({ id, problem }: { readonly id: string; readonly problem
   return (
     <div class="failure" part="failure">
       <p>
-        <Icon path={icons.warning} />
+        <Icon path={moreIcons.warning} />
         <strong>{say("not_sent")}</strong>: {say.code(problem.code) ?? problem.detail}
       </p>
       <div class="row">

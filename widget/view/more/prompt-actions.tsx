@@ -1,7 +1,8 @@
 // When a prompt was sent, and what can be done with it.
-import { CopyButton, IconButton } from "../buttons.tsx";
+import { IconButton } from "../buttons.tsx";
 import type { PromptActionsProps } from "../chunks.ts";
 import { icons } from "../icon.tsx";
+import { CopyButton } from "./copy-button.tsx";
 import { useWords } from "../scene.ts";
 
 export function PromptActions({ at, text, onEdit }: PromptActionsProps) {

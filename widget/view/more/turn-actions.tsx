@@ -1,6 +1,7 @@
 // What can be done with an answer.
 import { useState } from "preact/hooks";
-import { CopyButton, IconButton } from "../buttons.tsx";
+import { IconButton } from "../buttons.tsx";
+import { CopyButton } from "./copy-button.tsx";
 import { icons as moreIcons } from "./icons.ts";
 import { icons } from "../icon.tsx";
 import { textOf } from "../exchange.tsx";
@@ -42,7 +43,7 @@ export function TurnActions({ turn: id, answers }: TurnActionsProps) {
           </>
         )}
         {turn.state !== "failed" && (
-          <IconButton icon={icons.retry} label={say("retry")} onClick={() => void chat.retry(id)} />
+          <IconButton icon={moreIcons.retry} label={say("retry")} onClick={() => void chat.retry(id)} />
         )}
         <IconButton
           icon={icons.info}

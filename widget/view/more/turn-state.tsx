@@ -1,7 +1,8 @@
 // How a turn stands, in words.
 import type { Turn } from "../../transcript.ts";
 import type { TurnStateProps } from "../chunks.ts";
-import { Icon, icons } from "../icon.tsx";
+import { Icon } from "../icon.tsx";
+import { icons } from "./icons.ts";
 import { useScene, useWords } from "../scene.ts";
 
 export function TurnState({ turn: id, hasAnswer }: TurnStateProps) {

@@ -3,7 +3,7 @@ import { useRef, useState } from "preact/hooks";
 import type { ApprovalAnswer } from "../../chat.ts";
 import type { Approval } from "../../transcript.ts";
 import { useNow } from "../clock.ts";
-import { Diff } from "./diff.tsx";
+import { Diff } from "../chunks.ts";
 import { useScene, useWords } from "../scene.ts";
 import { changesOf, describeTool } from "./tool-words.ts";
 import { minutes } from "../words.ts";
@@ -29,7 +29,7 @@ export function ApprovalCard({ approval, isWaiting }: { readonly approval: Appro
           {approval.reason}
         </p>
       )}
-      {changes.length > 0 ? <Diff changes={changes} /> : raw}
+      {changes.length > 0 ? <Diff changes={changes} fallback={raw} /> : raw}
       <Answer approval={approval} />
     </div>
   );

@@ -1,6 +1,10 @@
-// The view of changes: lines that were taken out and put in.
+// The view of changes, a chunk of its own: lines that were taken out and put in.
+import { addStyle } from "../../stylesheet.ts";
+import css from "./diff.css?inline";
 import { diffLines } from "./line-diff.ts";
 import type { Change } from "./tool-words.ts";
+
+addStyle(css);
 
 const signs = { same: " ", out: "-", in: "+" } as const;
 

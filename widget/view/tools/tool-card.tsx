@@ -2,8 +2,8 @@
 import { useState } from "preact/hooks";
 import type { Approval, ToolBlock, Turn } from "../../transcript.ts";
 import { ApprovalCard } from "./approval-card.tsx";
+import { Diff } from "../chunks.ts";
 import { useNow } from "../clock.ts";
-import { Diff } from "./diff.tsx";
 import { Icon, icons } from "../icon.tsx";
 import { Blocks } from "../blocks.tsx";
 import { QuestionCard } from "./question-card.tsx";
@@ -85,18 +85,17 @@ function ToolDetails({ block, isAsked }: { readonly block: ToolBlock; readonly i
   const say = useWords();
   const changes = changesOf(block.name, block.input);
   const { exact } = describeTool(block.name, block.input);
+  const raw = (
+    <>
+      <p class="label">{say("input")}</p>
+      <pre tabIndex={0} dir="auto">
+        {exact ?? json(block)}
+      </pre>
+    </>
+  );
   return (
     <div class="tool-details">
-      {isAsked ? null : changes.length > 0 ? (
-        <Diff changes={changes} />
-      ) : (
-        <>
-          <p class="label">{say("input")}</p>
-          <pre tabIndex={0} dir="auto">
-            {exact ?? json(block)}
-          </pre>
-        </>
-      )}
+      {isAsked ? null : changes.length > 0 ? <Diff changes={changes} fallback={raw} /> : raw}
       {block.result && <ToolOutput result={block.result} />}
     </div>
   );
