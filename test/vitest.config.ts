@@ -2,17 +2,11 @@ import { defineConfig } from "vitest/config";
 import { lacksChromium } from "./support/programs.ts";
 import { scaled } from "./support/scale.ts";
 
-/** What a limit of time or memory is about, and what builds files that others serve: one at a time, with nothing beside it. */
-const alone = ["test/e2e/{gateway-streams,package}.test.ts", "test/widget-browser/{approvals,linear,streams}.test.ts"];
+/** What weighs memory, and what builds files that others serve. */
+const alone = ["test/e2e/{gateway-streams,package}.test.ts"];
 
-/** Without a browser what is about one is left out, and programs.ts says so. */
-const inBrowser = "test/widget-browser/**/*.test.ts";
-const left = lacksChromium ? [inBrowser] : [];
-
-const slow = { testTimeout: 60_000, hookTimeout: 60_000 };
-
-// Three groups, one after the other: pure and in-process tests; what starts the real CLI or a browser, two files side by side (the machine
-// has two cores, and eight CLIs at once are five times slower each); what must be alone.
+// One group after the other: pure and in-process tests; those that start the real CLI, two files side by side (the machine has two cores, and
+// eight CLIs at once are five times slower each); those with a browser, which takes both cores for itself; what must be alone.
 export default defineConfig({
   test: {
     root: new URL("..", import.meta.url).pathname,
@@ -22,6 +16,7 @@ export default defineConfig({
           name: "unit",
           include: ["test/gateway/**/*.test.ts", "test/contract/**/*.test.ts", "test/widget/**/*.test.ts"],
           testTimeout: scaled({ short: 30_000, long: 600_000 }),
+          maxWorkers: 2,
           sequence: { groupOrder: 0 },
         },
       },
@@ -38,11 +33,12 @@ export default defineConfig({
       {
         test: {
           name: "widget-browser",
-          include: [inBrowser],
-          exclude: [...alone, ...left],
-          maxWorkers: 2,
+          include: ["test/widget-browser/**/*.test.ts"],
+          // All of it is about what a browser does: without one it is left out, and programs.ts says so.
+          exclude: lacksChromium ? ["**"] : [],
           globalSetup: "test/support/build-widget.ts",
-          sequence: { groupOrder: 1 },
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
           ...slow,
         },
       },
@@ -50,10 +46,8 @@ export default defineConfig({
         test: {
           name: "alone",
           include: alone,
-          exclude: left,
           fileParallelism: false,
-          globalSetup: "test/support/build-widget.ts",
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
           ...slow,
         },
       },
