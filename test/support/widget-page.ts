@@ -160,8 +160,10 @@ async function openPage(context: BrowserContext, url: string): Promise<WidgetPag
   const widget = page.locator("sluice-chat");
   const composer = widget.locator("textarea.input");
   const settled = async () => {
-    await widget.locator(".stop").waitFor({ state: "detached" });
     await widget.locator(".pending").waitFor({ state: "detached" });
+    // What waits in line can be cancelled, what runs can be stopped.
+    await widget.locator(".answer .notice button").waitFor({ state: "detached" });
+    await widget.locator(".stop").waitFor({ state: "detached" });
   };
   const send = async (text: string) => {
     await composer.fill(text);
@@ -179,7 +181,12 @@ async function openPage(context: BrowserContext, url: string): Promise<WidgetPag
     async ask(text) {
       const answers = await widget.locator(".answer").count();
       await send(text);
-      await widget.locator(".answer").nth(answers).locator(".actions, .failure, .notice").first().waitFor();
+      await widget
+        .locator(".answer")
+        .nth(answers)
+        .locator(".actions, .failure, .notice:not(:has(button))")
+        .first()
+        .waitFor();
       await settled();
     },
     answer: async () =>
