@@ -77,3 +77,12 @@ test("the keys reach the first message of a conversation that was drawn from its
   expect(focused).toContain("What about 961?");
   await close();
 });
+
+test("held at its very top it goes on to older and older messages", async () => {
+  const { page, close } = await scene.openWidget();
+  await page.evaluate((session) => drawing.open(session), longSession);
+  await page.evaluate(() => drawing.scrollUp(200));
+  const oldest = await page.locator("sluice-chat article").first().textContent();
+  expect(Number(/What about (\d+)\?/.exec(oldest!)![1])).toBeLessThanOrEqual(801);
+  await close();
+});

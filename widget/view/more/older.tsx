@@ -9,6 +9,7 @@ export function Older({ scroller }: { readonly scroller: { readonly current: HTM
   const say = useWords();
   const button = useRef<HTMLButtonElement>(null);
   const isAsked = useRef(false);
+  const watcher = useRef<IntersectionObserver>(null);
   const load = async () => {
     if (isAsked.current) return;
     isAsked.current = true;
@@ -16,26 +17,36 @@ export function Older({ scroller }: { readonly scroller: { readonly current: HTM
     const first = scroller.current!.querySelector("article");
     const hasFocus = button.current!.matches(":focus");
     // What goes wrong the chat shows.
-    await chat.loadOlder().catch(() => {});
-    isAsked.current = false;
+    const isLoaded = await chat.loadOlder().then(
+      () => true,
+      () => false,
+    );
     // They are drawn by then, and where there are no more this is gone.
     requestAnimationFrame(() =>
       requestAnimationFrame(() => {
         stop();
+        isAsked.current = false;
         if (hasFocus && !button.current) first?.focus({ preventScroll: true });
+        if (isLoaded) look();
       }),
     );
   };
+  /** Asks whether it is in sight: it may have stayed there all the time. */
+  const look = () => {
+    if (!button.current) return;
+    watcher.current?.unobserve(button.current);
+    watcher.current?.observe(button.current);
+  };
   useEffect(() => {
-    const watcher = new IntersectionObserver(
+    watcher.current = new IntersectionObserver(
       (entries) => entries.some((entry) => entry.isIntersecting) && void load(),
       {
         root: scroller.current,
         rootMargin: "400px 0px 0px",
       },
     );
-    watcher.observe(button.current!);
-    return () => watcher.disconnect();
+    look();
+    return () => watcher.current?.disconnect();
   }, []);
   return (
     <button type="button" class="link older" ref={button} onClick={() => void load()}>
