@@ -193,6 +193,51 @@ describe("the element", () => {
     expect(await composer.evaluate((field) => (field.getRootNode() as ShadowRoot).activeElement === field)).toBe(true);
   });
 
+  test("is opened, closed and stopped by the page, which hears of it; what the page puts into its slots stands there", async () => {
+    const slots = ["launcher", "header", "empty", "footer"].map((name) => `<b slot="${name}">Own ${name}</b>`).join("");
+    const bubble = element().replace("inline", "bubble").replace("></sluice-chat>", `>${slots}</sluice-chat>`);
+    const { page, widget, hear, heard, send, settled } = await scene.open({
+      url: scene.site.serve("/slots", `<main>A page</main>${bubble}`),
+    });
+    await widget.locator(".launcher").waitFor();
+    await hear("sluice:open", "sluice:close", "sluice:status", "sluice:session");
+    const slotted = (name: string) => page.locator("sluice-chat > b", { hasText: `Own ${name}` });
+    expect(await slotted("launcher").isVisible()).toBe(true);
+    expect(await slotted("header").isVisible()).toBe(false);
+    const tell = (act: "open" | "close" | "toggle") =>
+      page.evaluate((act) => {
+        const chat: SluiceChatElement = document.querySelector("sluice-chat")!;
+        chat[act]();
+        return chat.isOpen;
+      }, act);
+    expect(await tell("toggle")).toBe(true);
+    for (const name of ["header", "empty", "footer"]) await slotted(name).waitFor();
+    expect([await tell("toggle"), await tell("open"), await tell("open"), await tell("close")]).toEqual([
+      false,
+      true,
+      true,
+      false,
+    ]);
+    const opened = (await heard()).map(({ type }) => type).filter((type) => /:(?:open|close)$/.test(type));
+    expect(opened).toEqual(["sluice:open", "sluice:close", "sluice:open", "sluice:close"]);
+    await tell("open");
+    await send("demo:long words=2000 rate=60");
+    await widget.getByText("word5 ").waitFor();
+    await page.evaluate(() => document.querySelector("sluice-chat")!.stop());
+    await settled();
+    await widget.getByText("Stopped").waitFor();
+    const events = await heard();
+    const connections = events.flatMap(({ type, detail }) =>
+      type === "sluice:status" ? [(detail as { connection: string }).connection] : [],
+    );
+    expect(connections.at(-1)).toBe("live");
+    const { session } = events.find(({ type }) => type === "sluice:session")!.detail as { session: string };
+    await page.evaluate(() => document.querySelector("sluice-chat")!.newSession());
+    await slotted("empty").waitFor();
+    await page.evaluate((session) => document.querySelector("sluice-chat")!.openSession(session), session);
+    await widget.getByText("word5 ").waitFor();
+  });
+
   test("is several to a page, each with its own conversation", async () => {
     const two = `${element('agent="default" session="new"')}<sluice-chat mode="inline" token-url="/sluice-token" agent="default" session="new"></sluice-chat>`;
     const { page } = await scene.open({ url: scene.site.serve("/two", two) });
