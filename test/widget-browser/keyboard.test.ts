@@ -162,12 +162,15 @@ describe("a screen reader", () => {
     await widget.locator(".root").evaluate((root) => {
       const said: string[] = [];
       Object.assign(globalThis, { said });
-      for (const region of root.querySelectorAll("[role=status], [role=alert]"))
-        new MutationObserver(() => said.push(region.textContent)).observe(region, {
-          childList: true,
-          characterData: true,
-          subtree: true,
-        });
+      for (const region of root.querySelectorAll("[role=status], [role=alert]")) {
+        // The same words again, and none, are not read out.
+        let last = "";
+        const look = () => {
+          if (region.textContent !== last && region.textContent !== "") said.push(region.textContent);
+          last = region.textContent;
+        };
+        new MutationObserver(look).observe(region, { childList: true, characterData: true, subtree: true });
+      }
     });
     return () => widget.page().evaluate(() => (globalThis as unknown as { said: string[] }).said);
   }
@@ -182,6 +185,20 @@ describe("a screen reader", () => {
     await opened.ask("demo:long words=2000");
     await expect.poll(said).toContain("Answer complete, 2000 words");
     expect((await said()).length).toBeLessThanOrEqual(20);
+  });
+
+  test("hears the answer as it is drawn, also where the code for that comes late", async () => {
+    const context = await scene.browser.newContext();
+    const late = Promise.withResolvers<void>();
+    await context.route("**/widget/text-*.mjs", (route) => void late.promise.then(() => route.continue()));
+    const opened = await scene.open({ context });
+    const said = await listen(opened);
+    await opened.ask("demo:text The tide is **out**.");
+    await opened.widget.locator(".answer .plain", { hasText: "**out**" }).waitFor();
+    await expect.poll(said).toEqual(["Answering"]);
+    late.resolve();
+    await expect.poll(said).toEqual(["Answering", "Answer: The tide is out."]);
+    await context.close();
   });
 
   test("hears of approvals and failures at once", async () => {

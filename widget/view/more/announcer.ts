@@ -4,7 +4,7 @@ import type { ChatEvent } from "../../chat.ts";
 import type { Signal } from "@preact/signals";
 import type { ToolWords } from "../tools/tool-words.ts";
 import type { Say } from "../words.ts";
-import { tools } from "../chunks.ts";
+import { text as markdown, tools } from "../chunks.ts";
 
 export interface Announcer {
   onEvent(event: ChatEvent): void;
@@ -32,6 +32,7 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
     region.value = region.peek() === text ? `${text}\u00a0` : text;
   };
   const timers = new Set<ReturnType<typeof setTimeout>>();
+  let isGone = false;
 
   function sayAnswer(turn: string, fallback: string): void {
     const text = plainText(turn) || fallback;
@@ -56,8 +57,15 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
     );
   }
 
+  /** Once the answer is drawn: until the code for that is there it stands with its marks. */
+  function whenDrawn(act: () => void): void {
+    const next = () => soon(act);
+    void markdown().then(next, next);
+  }
+
   /** After the next drawing. */
   function soon(act: () => void): void {
+    if (isGone) return;
     const timer = setTimeout(() => {
       timers.delete(timer);
       act();
@@ -81,7 +89,7 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
           );
         }
         case "answer":
-          return soon(() => sayAnswer(event.turn, event.text));
+          return whenDrawn(() => sayAnswer(event.turn, event.text));
         case "approval": {
           if (event.decision !== null) return;
           return describe(event.tool, ({ question, name }) => speak(alert, say(question, { tool: name })));
@@ -94,6 +102,7 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
       }
     },
     destroy() {
+      isGone = true;
       for (const timer of timers) clearTimeout(timer);
     },
   };
