@@ -59,8 +59,10 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
 
   /** Once the answer is drawn: until the code for that is there it stands with its marks. */
   function whenDrawn(act: () => void): void {
-    const next = () => soon(act);
-    void markdown().then(next, next);
+    void markdown().then(
+      () => soon(act),
+      () => soon(act),
+    );
   }
 
   /** After the next drawing. */
