@@ -21,13 +21,18 @@ export function Older({ scroller }: { readonly scroller: { readonly current: HTM
       () => true,
       () => false,
     );
+    if (!isLoaded) {
+      stop();
+      isAsked.current = false;
+      return;
+    }
     // They are drawn by then, and where there are no more this is gone.
     requestAnimationFrame(() =>
       requestAnimationFrame(() => {
         stop();
         isAsked.current = false;
         if (hasFocus && !button.current) first?.focus({ preventScroll: true });
-        if (isLoaded) look();
+        look();
       }),
     );
   };
