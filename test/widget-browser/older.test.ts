@@ -75,7 +75,7 @@ async function staysWhileOlderComes(opened: Older, message: string, release: () 
   const before = await messages(opened);
   await watchPlace(opened, message);
   release();
-  await expect.poll(() => messages(opened)).toBeGreaterThan(before);
+  await expect.poll(() => messages(opened), { timeout: 10_000 }).toBeGreaterThan(before);
   // Some frames later all is where it will be.
   await widget.evaluate(async () => {
     for (let frames = 0; frames < 10; frames++) await new Promise(requestAnimationFrame);
@@ -148,7 +148,7 @@ test("by its button, where they did not come by themselves; the focus stays in t
   for (const count of [80, 100]) {
     await older.focus();
     await page.keyboard.press("Enter");
-    await expect.poll(() => messages(opened)).toBe(count);
+    await expect.poll(() => messages(opened), { timeout: 10_000 }).toBe(count);
   }
   await older.waitFor({ state: "detached" });
   await widget.locator("article:focus").waitFor();

@@ -3,6 +3,9 @@ import { useEffect, useRef } from "preact/hooks";
 import { useScene, useWords } from "../scene.ts";
 import { keepPlace } from "./keep-place.ts";
 
+/** Until what was fetched is drawn, which takes two as a rule. */
+const maxFrames = 60;
+
 /** Fetches older messages when it comes into sight, and by a press; what is being read stays where it is. */
 export function Older({ scroller }: { readonly scroller: { readonly current: HTMLElement | null } }) {
   const { chat } = useScene();
@@ -21,20 +24,18 @@ export function Older({ scroller }: { readonly scroller: { readonly current: HTM
       () => true,
       () => false,
     );
-    if (!isLoaded) {
+    isAsked.current = false;
+    if (!isLoaded) return stop();
+    const end = () => {
       stop();
-      isAsked.current = false;
-      return;
-    }
-    // They are drawn by then, and where there are no more this is gone.
-    requestAnimationFrame(() =>
-      requestAnimationFrame(() => {
-        stop();
-        isAsked.current = false;
-        if (hasFocus && !button.current) first?.focus({ preventScroll: true });
-        look();
-      }),
-    );
+      // Where there are no more this is gone.
+      if (hasFocus && !button.current) first?.focus({ preventScroll: true });
+      look();
+    };
+    const isDrawn = () => scroller.current?.querySelector("article") !== first;
+    const wait = (frames: number) =>
+      requestAnimationFrame(() => (frames > 0 ? wait(isDrawn() ? Math.min(frames - 1, 1) : frames - 1) : end()));
+    wait(maxFrames);
   };
   /** Asks whether it is in sight: it may have stayed there all the time. */
   const look = () => {
