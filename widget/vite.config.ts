@@ -13,9 +13,6 @@ const dist = join(here, "dist");
 
 const entry = join(here, "embed.ts");
 
-/** Two later chunks want it, and it is too small for a file of its own. */
-const sharedLater = join(here, "copy.ts");
-
 /** The modules that a page loads at once. Left alone, what they share with later chunks would become files of its own. */
 const atOnce = new Set<string>();
 
@@ -61,7 +58,6 @@ function findAtOnce(): Plugin {
         for (const imported of this.getModuleInfo(id)?.importedIds ?? []) add(imported);
       };
       add(entry);
-      add(sharedLater);
     },
   };
 }

@@ -190,7 +190,7 @@ async function openPage(context: BrowserContext, url: string): Promise<WidgetPag
       await settled();
     },
     answer: async () =>
-      (await widget.locator(".answer").last().locator('> [part="text"]').allInnerTexts()).join("\n\n"),
+      (await widget.locator(".answer").last().locator('.messages > [part="text"]').allInnerTexts()).join("\n\n"),
     hear: (...types) =>
       page.evaluate((names) => {
         const noted: { type: string; detail: unknown }[] = [];

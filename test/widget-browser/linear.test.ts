@@ -32,6 +32,16 @@ test.each(shapeNames)("four times as much text makes four times as many nodes: %
   expect(large.removed).toBeLessThan(large.added);
 });
 
+test("the messages of an answer stand in groups, so that a frame looks at few of them", async () => {
+  const { page, close } = await scene.openWidget();
+  await page.evaluate((parts) => drawing.take(parts), answerOf("tools", 8));
+  await page.evaluate(() => drawing.each());
+  // Ten messages each, of words and a call.
+  const groups = await page.locator(".messages").evaluateAll((all) => all.map((group) => group.childElementCount));
+  expect(groups).toEqual([20, 20, expect.any(Number)]);
+  await close();
+});
+
 /** Of three: what else this machine does makes the browser draw more frames. */
 async function shortestMs(shape: ShapeName, kilobytes: number): Promise<number> {
   const times: number[] = [];

@@ -1,5 +1,6 @@
 // Runs in the page of `markdown-page.ts`, and offers what its tests call.
 import { createMarkdown, type MarkdownView } from "../../widget/markdown/markdown.ts";
+import { copyText } from "../../widget/view/more/copy-text.ts";
 import type { SeenNode } from "./markdown-page.ts";
 
 interface Shown {
@@ -27,6 +28,7 @@ function show({ inShadow = false, isColoured = false }: { inShadow?: boolean; is
   const view = createMarkdown(target, {
     imageOrigins: [location.origin],
     texts,
+    copy: copyText,
     ...(isColoured ? { highlight } : {}),
   });
   return shown.push({ host, target, view }) - 1;

@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createMarkdown } from "../../widget/markdown/markdown.ts";
 import { corpus } from "../support/markdown/corpus.ts";
 import { hostile } from "../support/markdown/hostile.ts";
 import { openMarkdownScene, type MarkdownPage, type MarkdownScene, type SeenNode } from "./markdown-page.ts";
 import type { MarkdownInPage } from "./markdown-page-script.ts";
-import { RecordedTextNode, recordedTarget, type RecordedElement } from "../widget/markdown/recording-document.ts";
+import { RecordedTextNode, recordedMarkdown, type RecordedElement } from "../widget/markdown/recording-document.ts";
 import { inPieces } from "../support/markdown/render.ts";
 
 declare const markdown: MarkdownInPage;
@@ -20,10 +19,8 @@ afterAll(() => scene.close());
 
 /** What the renderer builds of the strict document of the unit tests. */
 function recorded(origin: string, text: string): SeenNode {
-  const { target, root } = recordedTarget();
+  const { view, root } = recordedMarkdown([origin]);
   root.className = "md";
-  const texts = { copy: "Copy", copied: "Copied", image: "Image", task: "Task" };
-  const view = createMarkdown(target, { imageOrigins: [origin], texts });
   view.append(text);
   view.end();
   return look(root);

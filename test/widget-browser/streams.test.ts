@@ -166,7 +166,7 @@ test("offline is said; what was written meanwhile is sent when the network is ba
   await until("the first answer on the gateway", async () => (await newestTurn()).state === "completed");
   await wait(scaled({ short: 0, long: 30_000 }));
   await tab.context.setOffline(false);
-  const first = tab.widget.locator(".answer").first().locator('> [part="text"]');
+  const first = tab.widget.locator(".answer").first().locator('.messages > [part="text"]');
   await until("what came meanwhile", async () => (await first.innerText()) === words(200), resumedMs);
   await hasSaid(tab, "written offline");
   await tab.settled();

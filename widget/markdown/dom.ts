@@ -10,7 +10,6 @@
 //   .followed, .more      a list that goes on in the next one, and that one
 //   a.image      an image that is not loaded;  a without href: an address that is not followed, or is not whole yet
 // All of it in .blocks. Blocks that stand in no other have `dir=auto`; what stands inside them wants `unicode-bidi: plaintext`.
-import { copyText } from "../copy.ts";
 import { safeImage, safeLink } from "./links.ts";
 import type { Shape, Sink } from "./sink.ts";
 
@@ -23,6 +22,8 @@ export interface Piece {
 export interface DomOptions {
   readonly imageOrigins: readonly string[];
   readonly texts: { readonly copy: string; readonly copied: string; readonly image: string; readonly task?: string };
+  /** Puts a block's code on the clipboard, from the button `near`. Resolves to whether it did. */
+  readonly copy: (code: string, near: Element) => Promise<boolean>;
   /** A block of code has closed: its lines stand in `code`. */
   readonly onCode?: (code: Element, language: string) => void;
 }
@@ -118,7 +119,7 @@ export function createDomSink(target: Element, options: DomOptions): Sink<Piece>
   }
 
   async function copy(code: Element, button: Element): Promise<void> {
-    if (!(await copyText(code.textContent, button))) return;
+    if (!(await options.copy(code.textContent, button))) return;
     button.textContent = options.texts.copied;
     setTimeout(() => (button.textContent = options.texts.copy), copiedMs);
   }

@@ -22,6 +22,8 @@ export interface MarkdownOptions {
   /** Whose images may be shown: origins. */
   readonly imageOrigins: readonly string[];
   readonly texts: { readonly copy: string; readonly copied: string; readonly image: string; readonly task?: string };
+  /** Puts a block's code on the clipboard, from the button `near`. Resolves to whether it did. */
+  readonly copy: (code: string, near: Element) => Promise<boolean>;
   /** Colours a block of code once it has closed; null: the language is not known. */
   readonly highlight?: ((code: string, language: string) => Promise<readonly Token[] | null>) | undefined;
 }

@@ -5,6 +5,8 @@ import { Edit, PromptActions, TurnActions, TurnState } from "./chunks.ts";
 import { useScene, useWords } from "./scene.ts";
 import type { Message } from "../transcript.ts";
 
+const maxMessagesTogether = 10;
+
 export function Exchange({ turn }: { readonly turn: string }) {
   const exchange = useScene().parts.exchange(turn).value;
   if (!exchange) return null;
@@ -62,12 +64,24 @@ function Answer({ turn, answers }: { readonly turn: string; readonly answers: re
   const say = useWords();
   return (
     <article class="message answer" part="message answer" tabIndex={-1} aria-label={say("assistant")} data-turn={turn}>
-      {answers.map((id) => (
-        <AnswerMessage key={id} id={id} turn={turn} />
+      {inGroups(answers).map((group) => (
+        <div key={group[0]} class="messages">
+          {group.map((id) => (
+            <AnswerMessage key={id} id={id} turn={turn} />
+          ))}
+        </div>
       ))}
       <TurnState turn={turn} hasAnswer={answers.length > 0} fallback={<Dots turn={turn} />} />
       <TurnActions turn={turn} answers={answers} />
     </article>
+  );
+}
+
+/** A browser that lays out one more message looks at all that stand beside it, and an agent's answer may have hundreds. */
+function inGroups(ids: readonly string[]): readonly (readonly string[])[] {
+  const count = Math.ceil(ids.length / maxMessagesTogether);
+  return Array.from({ length: count }, (_, group) =>
+    ids.slice(group * maxMessagesTogether, (group + 1) * maxMessagesTogether),
   );
 }
 

@@ -1,15 +1,11 @@
 // What is long stands in groups, which no reader sees: the order, the numbers and the room between items are those of one list.
 import { describe, expect, test } from "vitest";
-import { createMarkdown } from "../../../widget/markdown/markdown.ts";
 import { inPieces } from "../../support/markdown/render.ts";
-import { recordedTarget, type RecordedElement } from "./recording-document.ts";
-
-const texts = { copy: "Copy", copied: "Copied", image: "Image" };
+import { recordedMarkdown, type RecordedElement } from "./recording-document.ts";
 
 /** The groups of the text, drawn in pieces. */
 function groupsOf(text: string): RecordedElement[] {
-  const { target, root } = recordedTarget();
-  const view = createMarkdown(target, { imageOrigins: [], texts });
+  const { view, root } = recordedMarkdown();
   for (const piece of inPieces(text, 7)) view.append(piece);
   view.end();
   return root.children;

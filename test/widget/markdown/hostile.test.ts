@@ -1,17 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { createMarkdown } from "../../../widget/markdown/markdown.ts";
 import { safeImage, safeLink } from "../../../widget/markdown/links.ts";
 import { corpus } from "../../support/markdown/corpus.ts";
 import { hostile } from "../../support/markdown/hostile.ts";
-import { recordedTarget, type RecordedElement } from "./recording-document.ts";
+import { recordedMarkdown, type RecordedElement } from "./recording-document.ts";
 
 const gateway = "https://gateway.example";
-const texts = { copy: "Copy", copied: "Copied", image: "Image", task: "Task" };
 
 /** Draws the text; after each piece every element that was ever made is looked at, also those that are gone again. */
 function drawn(...pieces: string[]): RecordedElement {
-  const { target, root, document } = recordedTarget();
-  const view = createMarkdown(target, { imageOrigins: [gateway], texts });
+  const { view, root, document } = recordedMarkdown([gateway]);
   let looked = 0;
   for (const piece of pieces) {
     view.append(piece);

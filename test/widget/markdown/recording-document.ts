@@ -1,6 +1,8 @@
 // A document that is only as much DOM as the renderer may use: elements by name, texts, a list of attributes. Whatever else it does to a
 // node (a property of HTML, a handler, an unknown attribute) is an error at once, so a test needs no browser to see it.
 
+import { createMarkdown, type MarkdownView } from "../../../widget/markdown/markdown.ts";
+
 export interface RecordedText {
   readonly data: string;
 }
@@ -176,9 +178,21 @@ export class RecordedDocument {
   }
 }
 
-/** An empty element of such a document, as the renderer's target. */
-export function recordedTarget(): { target: Element; root: RecordedElement; document: RecordedDocument } {
+/** Markdown that is drawn in such a document. */
+export interface RecordedMarkdown {
+  readonly view: MarkdownView;
+  /** Where it is drawn. */
+  readonly root: RecordedElement;
+  readonly document: RecordedDocument;
+}
+
+export function recordedMarkdown(imageOrigins: readonly string[] = []): RecordedMarkdown {
   const document = new RecordedDocument();
   const root = new RecordedElement(document, "div");
-  return { target: root as unknown as Element, root, document };
+  const view = createMarkdown(root as unknown as Element, {
+    imageOrigins,
+    texts: { copy: "Copy", copied: "Copied", image: "Image", task: "Task" },
+    copy: () => Promise.reject(new Error("nobody has pressed a button")),
+  });
+  return { view, root, document };
 }

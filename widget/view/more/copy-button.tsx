@@ -1,7 +1,7 @@
 // Puts a text on the clipboard, and says so for a moment.
 import { useState } from "preact/hooks";
-import { copyText } from "../../copy.ts";
 import { IconButton } from "../buttons.tsx";
+import { copyText } from "./copy-text.ts";
 import { useWords } from "../scene.ts";
 import { icons } from "./icons.ts";
 

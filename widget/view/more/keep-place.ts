@@ -1,7 +1,7 @@
 // What is read stays where it is, whatever comes above it. Browsers keep the place themselves, but not at the very top, and Safari never.
 
 /** What is drawn of the conversation, from its first line on. */
-const lines = ".bubble, .answer > *";
+const lines = ".bubble, .messages > *";
 
 /** Watches until the function that it returns is called. */
 export function keepPlace(log: HTMLElement): () => void {

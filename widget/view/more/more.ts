@@ -8,6 +8,7 @@ addStyle(css);
 addTexts(english);
 
 export { createAnnouncer } from "./announcer.ts";
+export { copyText } from "./copy-text.ts";
 export { DraftImages, AddImage } from "./draft-images.tsx";
 export { Edit } from "./edit.tsx";
 export { Menu } from "./menu.tsx";

@@ -2,6 +2,7 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { createMarkdown, type MarkdownView } from "../../markdown/markdown.ts";
 import type { TextBlock } from "../../transcript.ts";
+import { more } from "../chunks.ts";
 import { highlight } from "./highlight.ts";
 import { useScene } from "../scene.ts";
 
@@ -20,6 +21,7 @@ export function MarkdownText({ block, part }: { readonly block: TextBlock; reado
     const view = createMarkdown(target.current!, {
       imageOrigins: [location.origin, options.peek().gateway ?? ""].filter(Boolean).map((url) => new URL(url).origin),
       texts: { copy: say("copy"), copied: say("copied"), image: say("image"), task: say("task") },
+      copy,
       highlight,
     });
     drawn.current = { view, length: 0, isEnded: false };
@@ -42,4 +44,10 @@ export function MarkdownText({ block, part }: { readonly block: TextBlock; reado
     }
   }, [block]);
   return <div class="md" part={part} ref={target} />;
+}
+
+async function copy(code: string, near: Element): Promise<boolean> {
+  // Offline it may not be there.
+  const chunk = await more().catch(() => null);
+  return chunk !== null && chunk.copyText(code, near);
 }
