@@ -1,5 +1,6 @@
-// The same answer, each delta in a task of its own, as others draw it: deep-chat's own element, and the whole text parsed anew for each delta, as most
-// chats do. At smaller sizes than the widget's: they would take minutes.
+// The same answer, each delta in a task of its own, as others draw it. Of the widget's size: what the deltas alone take when nothing is shown, and
+// streaming-markdown, which appends as we do and is a renderer alone, in a plain element that follows its end. At smaller sizes, since they would
+// take minutes: deep-chat's own element, and the whole text parsed anew for each delta, as most chats do.
 import { join } from "node:path";
 import { markdownOf } from "../../support/drawing/answers.ts";
 import { openDrawingScene, type DrawingScene, type Pump } from "../../support/drawing/page.ts";
@@ -8,17 +9,23 @@ import type { Benchmark, Row } from "../bench.ts";
 
 declare const drawing: Pump;
 
-const [smallKb, largeKb] = [3, 12.5];
 const limitMs = 40_000;
 
 interface Peer {
   readonly name: string;
   readonly key: keyof Pump["others"];
+  readonly smallKb: number;
+  readonly largeKb: number;
 }
 
+const appending = { smallKb: 12.5, largeKb: 50 };
+const wholeAnew = { smallKb: 3, largeKb: 12.5 };
+
 const peers: readonly Peer[] = [
-  { name: "marked, whole text each time", key: "marked" },
-  { name: "deep-chat", key: "deepChat" },
+  { name: "nothing shown", key: "nothing", ...appending },
+  { name: "streaming-markdown", key: "streamingMarkdown", ...appending },
+  { name: "marked, whole text each time", key: "marked", ...wholeAnew },
+  { name: "deep-chat", key: "deepChat", ...wholeAnew },
 ];
 
 const nameOf = (peer: Peer, kilobytes: number) => `${peer.name}, mixed ${kilobytes} KB, each delta a task`;
@@ -27,25 +34,26 @@ export const benchmark: Benchmark = {
   name: "Others draw an answer that grows",
   ratios: [
     ...peers.map((peer) => ({
-      name: `${peer.name}: ${largeKb} KB against ${smallKb} KB`,
-      of: nameOf(peer, largeKb),
-      to: nameOf(peer, smallKb),
+      name: `${peer.name}: ${peer.largeKb} KB against ${peer.smallKb} KB`,
+      of: nameOf(peer, peer.largeKb),
+      to: nameOf(peer, peer.smallKb),
     })),
     ...peers.map((peer) => ({
-      name: `${peer.name} against the widget, mixed ${largeKb} KB`,
-      of: nameOf(peer, largeKb),
-      to: `widget, mixed ${largeKb} KB, each delta a task`,
+      name: `${peer.name} against the widget, mixed ${peer.largeKb} KB`,
+      of: nameOf(peer, peer.largeKb),
+      to: `widget, mixed ${peer.largeKb} KB, each delta a task`,
     })),
   ],
   async run() {
     const modules = join(import.meta.dirname, "../node_modules");
     const scene = await openDrawingScene({
+      "streaming-markdown": join(modules, "streaming-markdown"),
       marked: join(modules, "marked/lib"),
       "deep-chat": join(modules, "deep-chat/dist"),
     });
     const rows: Row[] = [];
     for (const peer of peers)
-      for (const kilobytes of [smallKb, largeKb]) rows.push(await measure(scene, peer, kilobytes));
+      for (const kilobytes of [peer.smallKb, peer.largeKb]) rows.push(await measure(scene, peer, kilobytes));
     await scene.close();
     return rows;
   },

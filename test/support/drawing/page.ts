@@ -48,7 +48,7 @@ export interface Pump {
   start(mode: string): Promise<void>;
   open(session: string): Promise<number>;
   scrollUp(messages: number): Promise<void>;
-  readonly others: Readonly<Record<"marked" | "deepChat", () => Promise<void>>>;
+  readonly others: Readonly<Record<"nothing" | "streamingMarkdown" | "marked" | "deepChat", () => Promise<void>>>;
 }
 
 const widgetFolder = new URL("../../../widget/dist/", import.meta.url).pathname;

@@ -140,6 +140,21 @@
 
     /** Other renderers, in pages that have their files: what comes next they show. */
     others: {
+      /** Takes what comes and shows nothing of it. */
+      async nothing() {
+        document.body.appendChild(document.createElement("div")).className = "log";
+        show = () => {};
+      },
+      async streamingMarkdown() {
+        const { default_renderer, parser, parser_write } = await load("streaming-markdown/smd.js");
+        const scroller = document.body.appendChild(document.createElement("div"));
+        scroller.className = "log";
+        Object.assign(scroller.style, { height: "860px", overflow: "auto" });
+        const target = scroller.appendChild(document.createElement("div"));
+        new ResizeObserver(() => (scroller.scrollTop = scroller.scrollHeight)).observe(target);
+        const growing = parser(default_renderer(target));
+        show = (text) => parser_write(growing, text);
+      },
       async marked() {
         const { parse } = await load("marked/marked.esm.js");
         const target = document.body.appendChild(document.createElement("div"));
