@@ -56,7 +56,7 @@ function readMessage(message: TranscriptMessage, approvals: Map<string, Approval
     role,
     at,
     state,
-    blocks: blocks.map((block) => readBlock(block, { isDone: !isOpen(block), startedAt: at, turn, approvals })),
+    blocks: blocks.map((block) => readBlock(block, { isDone: !isOpen(block), turn, approvals })),
     by: message.by ?? null,
     model: message.model ?? null,
   };
@@ -64,7 +64,6 @@ function readMessage(message: TranscriptMessage, approvals: Map<string, Approval
 
 interface BlockPlace {
   readonly isDone: boolean;
-  readonly startedAt: string;
   readonly turn: string;
   readonly approvals: Map<string, Approval>;
 }
@@ -89,8 +88,8 @@ function readBlock(block: TranscriptBlock, place: BlockPlace): Block {
   }
 }
 
-function readTool(block: TranscriptToolUse, { startedAt, turn, approvals }: BlockPlace): Block {
-  const { index, id, name, input, partial_json: partialJson, result, approval, messages = [] } = block;
+function readTool(block: TranscriptToolUse, { turn, approvals }: BlockPlace): Block {
+  const { index, id, name, at: startedAt, input, partial_json: partialJson, result, approval, messages = [] } = block;
   if (approval)
     approvals.set(
       approval.approval,
@@ -120,7 +119,7 @@ function readFile(block: Extract<TranscriptBlock, { type: "image" | "document" |
 export function readPrompt(prompt: unknown, context: unknown): Block[] {
   const given = Array.isArray(prompt) ? prompt : [{ type: "attachment", ...(prompt as object) }];
   const blocks = given.map((block: object, index) =>
-    readBlock({ index, ...block } as TranscriptBlock, { isDone: true, startedAt: "", turn: "", approvals: new Map() }),
+    readBlock({ index, ...block } as TranscriptBlock, { isDone: true, turn: "", approvals: new Map() }),
   );
   if (context !== undefined) blocks.push({ type: "context", index: blocks.length, context });
   return blocks;

@@ -45,7 +45,7 @@ export function createTurnReducer(urlOf: UrlOf): TurnReducer {
     if (body.type === "message_start") return startMessage(event, body);
     if (isOfMessage(body)) {
       const message = messages.get(body.message);
-      if (message) applyToMessage(message, body);
+      if (message) applyToMessage(message, event, body);
     } else applyToTurn(turn, event, body);
   }
 
@@ -85,10 +85,10 @@ export function createTurnReducer(urlOf: UrlOf): TurnReducer {
     else topLevel.push(message);
   }
 
-  function applyToMessage(message: Message, body: OfMessage): void {
+  function applyToMessage(message: Message, { at }: LogEvent, body: OfMessage): void {
     switch (body.type) {
       case "content_block_start": {
-        const block = startedBlock(body, urlOf);
+        const block = startedBlock(body, { at: timeOf(at), urlOf });
         message.blocks.push(block);
         if (block.type === "tool_use") calls.set(block.id, block);
         return;
@@ -208,12 +208,15 @@ function promptBlocks(prompt: EventOf<"turn_queued">["prompt"], urlOf: UrlOf): T
 }
 
 /** A block with nothing in it yet: its deltas bring all of it. */
-function startedBlock({ index, content_block: begun }: EventOf<"content_block_start">, urlOf: UrlOf): TranscriptBlock {
+function startedBlock(
+  { index, content_block: begun }: EventOf<"content_block_start">,
+  { at, urlOf }: { readonly at: string; readonly urlOf: UrlOf },
+): TranscriptBlock {
   const { type, id, name } = begun as Record<string, unknown>;
   if (type === "text") return { type, index, text: "" };
   if (type === "thinking") return { type, index, thinking: "" };
   if ((type === "tool_use" || type === "server_tool_use") && typeof id === "string")
-    return { type: "tool_use", index, id, name: String(name), input: null, partial_json: "", result: null };
+    return { type: "tool_use", index, id, name: String(name), at, input: null, partial_json: "", result: null };
   return { type: "other", index, block: withUrl(begun, urlOf) };
 }
 

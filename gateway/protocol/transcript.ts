@@ -50,6 +50,8 @@ const toolUse = z.object({
   index,
   id: z.string(),
   name: z.string(),
+  /** When the call began. */
+  at: z.iso.datetime(),
   /** Null until it is whole. */
   input: z.unknown(),
   /** What has come of the input's JSON; absent once that is whole. */

@@ -37,10 +37,13 @@ export interface ClientState {
   readonly messages: Message[];
 }
 
-/** What a client holds at the end. `at` of the model's messages is left out: their events have no time. */
+/** What a client holds at the end. `at` of the model's messages and of their calls is left out: their events have no time. */
 export function followed(transcript: Pick<Page, "turns" | "messages">, events: readonly WireEvent[]): ClientState {
   const state = JSON.parse(JSON.stringify({ turns: transcript.turns, messages: transcript.messages })) as ClientState;
-  for (const message of allMessages(state)) if (message["role"] === "assistant") delete message["at"];
+  for (const message of allMessages(state)) {
+    if (message["role"] === "assistant") delete message["at"];
+    for (const block of message.blocks) if (block.type === "tool_use") delete block["at"];
+  }
   for (const event of events) apply(state, event);
   return state;
 }

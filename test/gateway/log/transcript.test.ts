@@ -95,7 +95,16 @@ describe("a turn's events as messages", () => {
     expect(growing.blocks).toEqual([
       { type: "thinking", index: 0, thinking: "Hm" },
       { type: "text", index: 1, text: "I look." },
-      { type: "tool_use", index: 2, id: "c1", name: "Bash", input: null, partial_json: '{"command":', result: null },
+      {
+        type: "tool_use",
+        index: 2,
+        id: "c1",
+        name: "Bash",
+        at: "1970-01-01T00:00:01.010Z",
+        input: null,
+        partial_json: '{"command":',
+        result: null,
+      },
     ]);
     const whole = reduced(
       ...bodies,
@@ -319,7 +328,16 @@ describe("a turn's events as messages", () => {
     );
     expect(messages[1]!.blocks).toEqual([
       { type: "other", index: 900_000_000, block: { type: "redacted_thinking", data: "z" } },
-      { type: "tool_use", index: 1, id: "c1", name: "Bash", input: null, partial_json: '{"cut', result: null },
+      {
+        type: "tool_use",
+        index: 1,
+        id: "c1",
+        name: "Bash",
+        at: expect.any(String) as string,
+        input: null,
+        partial_json: '{"cut',
+        result: null,
+      },
     ]);
   });
 });
