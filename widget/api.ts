@@ -3,7 +3,7 @@ import { thisBrowser, type Browser } from "./browser.ts";
 import { toJson } from "./json.ts";
 import type { Token } from "./options.ts";
 import { ApiProblem, problemOf } from "./problem.ts";
-import { createTokens } from "./tokens.ts";
+import { createTokens, patienceMs } from "./tokens.ts";
 
 export interface ApiOptions {
   /** Without a slash at its end. */
@@ -49,13 +49,13 @@ export interface Api {
   destroy(): void;
 }
 
-/** A line that is dead without having been closed answers never. */
-const patienceMs = 60_000;
-
 export function createApi(options: ApiOptions): Api {
   const { gateway, agent = "", browser = thisBrowser() } = options;
-  const tokens = createTokens({ ...options, browser });
+  const isElsewhere = new URL(gateway, browser.origin).origin !== browser.origin;
+  const tokens = createTokens({ ...options, browser, isElsewhere });
   const ending = new AbortController();
+  /** What a browser says of a refusal by origin reaches no script: whoever embeds the widget is told once where to look. */
+  let hasHinted = false;
 
   async function send(
     method: string,
@@ -76,6 +76,10 @@ export function createApi(options: ApiOptions): Api {
         signal: AbortSignal.any(signals),
       });
     } catch (error) {
+      if (!hasHinted && isElsewhere && browser.isOnline()) {
+        hasHinted = true;
+        console.error(`sluice: ${gateway} does not answer. Does it run, and may pages of ${browser.origin} ask it?`);
+      }
       throw new ApiProblem("unreachable", 0, String(error));
     } finally {
       browser.clearTimeout(timer);

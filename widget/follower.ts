@@ -1,8 +1,8 @@
 // What a page makes of what the page with the stream tells it: events in order, and what it has missed fetched.
 import type { Api } from "./api.ts";
 import type { Browser, Timer } from "./browser.ts";
-import { silenceMs, type Connection } from "./connection.ts";
-import { readEvents } from "./read-events.ts";
+import { silenceMs } from "./connection.ts";
+import type { Connection } from "./page.ts";
 import { createRetry } from "./retry.ts";
 import type { WireEvent } from "./transcript.ts";
 
@@ -90,6 +90,8 @@ export function createFollower(options: FollowerOptions): Follower {
     isFetching = true;
     try {
       const { signal } = closing;
+      // Seldom wanted: the page with the stream tells the most.
+      const { readEvents } = await import("./read-events.ts");
       await readEvents({
         api,
         session,

@@ -2,9 +2,10 @@
 import { batch, type Signal } from "@preact/signals";
 import type { Api } from "./api.ts";
 import type { Browser, Timer } from "./browser.ts";
-import { finalState, lostState, type Connection } from "./connection.ts";
+import { finalState, lostState } from "./connection.ts";
 import { openEventStream, type EventStream } from "./event-stream.ts";
 import type { Rating } from "./follower.ts";
+import type { Connection } from "./page.ts";
 import { asProblem, type ApiProblem } from "./problem.ts";
 import { createRetry } from "./retry.ts";
 import { applyEvents, fromPage, prependOlder, withTurn, type Page, type Transcript } from "./transcript.ts";
@@ -54,22 +55,30 @@ export function openLiveSession(options: LiveSessionOptions): LiveSession {
   let waiting: WireEvent[] = [];
   let holeTimer: Timer | undefined;
   let older: Promise<void> | undefined;
+  /** The load that counts: one that was begun before it brings nothing any more. */
+  let loading = new AbortController();
   /** Of these turns it was last looked whether one is not over yet. */
   let seenTurns: Transcript["turns"] | undefined;
 
   function load(): void {
     isLoading.value = transcript.peek() === null;
-    fetchPage("").then(show, (error: unknown) => signal.aborted || failed(asProblem(error)));
+    loading.abort();
+    loading = new AbortController();
+    const { signal: over } = loading;
+    fetchPage("", over).then(
+      (page) => over.aborted || show(page),
+      (error: unknown) => over.aborted || failed(asProblem(error)),
+    );
   }
 
-  async function fetchPage(query: string): Promise<Page> {
-    const reply = await api.request("GET", `${path}/transcript?order=desc&limit=${pageLimit}${query}`, { signal });
+  async function fetchPage(query: string, until: AbortSignal): Promise<Page> {
+    const url = `${path}/transcript?order=desc&limit=${pageLimit}${query}`;
+    const reply = await api.request("GET", url, { signal: until });
     const page = (await reply.json()) as Page;
     return { ...page, messages: page.messages.toReversed(), turns: page.turns.toReversed() };
   }
 
   function show(page: Page): void {
-    if (signal.aborted) return;
     waiting = [];
     batch(() => {
       transcript.value = fromPage(page);
@@ -125,6 +134,8 @@ export function openLiveSession(options: LiveSessionOptions): LiveSession {
   function reload(): void {
     stream?.close();
     stream = undefined;
+    browser.clearTimeout(holeTimer);
+    holeTimer = undefined;
     retry.later(load);
   }
 
@@ -170,7 +181,7 @@ export function openLiveSession(options: LiveSessionOptions): LiveSession {
     const before = transcript.peek();
     if (before?.olderCursor == null) return;
     const [oldest] = before.turns.keys();
-    const page = await fetchPage(`&cursor=${encodeURIComponent(before.olderCursor)}`);
+    const page = await fetchPage(`&cursor=${encodeURIComponent(before.olderCursor)}`, signal);
     const now = transcript.peek();
     // The page was made anew meanwhile.
     if (signal.aborted || now?.olderCursor !== before.olderCursor) return;
@@ -187,6 +198,7 @@ export function openLiveSession(options: LiveSessionOptions): LiveSession {
       if (stream) stream.reconnect();
       else if (!transcript.peek()?.isDeleted) {
         retry.stop();
+        onConnection(lostState(browser, transcript.peek() !== null));
         load();
       }
     },
@@ -194,6 +206,7 @@ export function openLiveSession(options: LiveSessionOptions): LiveSession {
     share: (rating) => stream?.share(rating),
     close() {
       closing.abort();
+      loading.abort();
       loaded.resolve();
       retry.stop();
       browser.clearTimeout(holeTimer);

@@ -191,7 +191,7 @@ export function createPrompts(options: PromptOptions): Prompts {
 
 /** It may have reached the gateway, or not. */
 function isLost({ problem }: Entry): boolean {
-  return problem?.code === "unreachable";
+  return problem?.code === "unreachable" || problem?.code === "no_token";
 }
 
 function readKept(text: string | null): Kept[] {

@@ -1,6 +1,7 @@
-// Events without a stream: read up to a place that is known to be there.
+// Events without a stream: read up to a place that is known to be there. Loaded when they are wanted so.
 import type { Api } from "./api.ts";
 import { ApiProblem } from "./problem.ts";
+import { patienceMs } from "./tokens.ts";
 import type { WireEvent } from "./transcript.ts";
 
 export interface Part {
@@ -16,8 +17,12 @@ export interface Part {
 /** Rejects with an `ApiProblem` where it did not get so far. */
 export async function readEvents({ api, session, after, until, onEvent, signal }: Part): Promise<void> {
   if (after >= until) return;
-  const headers = { Accept: "application/x-ndjson" };
-  const reply = await api.request("GET", `/api/sessions/${session}/events?after=${after}`, { headers, signal });
+  const init = {
+    headers: { Accept: "application/x-ndjson" },
+    // What is there already does not take so long, and a dead line would never end.
+    signal: AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]),
+  };
+  const reply = await api.request("GET", `/api/sessions/${session}/events?after=${after}`, init);
   const reader = reply.body!.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   try {

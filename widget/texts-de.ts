@@ -56,6 +56,7 @@ export const german: Texts = {
   starting: "Beginnt …",
   working: "Arbeitet …",
   waiting: "Wartet auf dich",
+  answered_unseen: "Neue Antwort",
   queued_next: "In der Warteschlange: als Nächstes",
   queued: "In der Warteschlange: Platz {position}",
   stopped: "Angehalten",
@@ -137,6 +138,7 @@ export const german: Texts = {
   answer_done: "Antwort: {text}",
   answer_long: "Antwort fertig, {count} Wörter",
 
+  no_token: "Diese Seite konnte dich nicht anmelden",
   unreachable: "Der Dienst ist nicht erreichbar",
   busy: "Es wird schon geantwortet",
   too_many_requests: "Zu viel auf einmal. Warte kurz und versuche es dann erneut",

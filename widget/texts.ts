@@ -46,6 +46,7 @@ export interface BaseTexts {
   new_session: string;
   sessions: string;
   waiting: string;
+  answered_unseen: string;
 }
 
 /** Tool calls, approvals, questions. */
@@ -118,6 +119,7 @@ export interface MoreTexts {
   too_many_requests: string;
   busy: string;
   unreachable: string;
+  no_token: string;
   resets_at: string;
   limit_near: string;
   limited: string;
@@ -199,4 +201,5 @@ export const english: BaseTexts = {
   new_session: "New conversation",
   sessions: "Conversations",
   waiting: "Waiting for you",
+  answered_unseen: "New answer",
 };

@@ -11,6 +11,8 @@ export interface TokenOptions {
   readonly tokenUrl?: string | undefined;
   readonly getToken?: (() => Promise<Token>) | undefined;
   readonly browser: Browser;
+  /** The gateway is of another origin than the page. */
+  readonly isElsewhere: boolean;
 }
 
 export interface Tokens {
@@ -26,14 +28,15 @@ export interface Tokens {
   readonly renewsAt: number;
 }
 
+/** A line that is dead without having been closed answers never; nor does a page that waits for something else. */
+export const patienceMs = 60_000;
 /** So long before its end a token is renewed; one that lives shorter, at half its life. */
 const marginMs = 60_000;
 
 export function createTokens(options: TokenOptions): Tokens {
-  const { gateway, agent, tokenUrl, getToken, browser } = options;
-  const isOwnPage = new URL(gateway, browser.origin).origin === browser.origin;
+  const { gateway, agent, tokenUrl, getToken, browser, isElsewhere } = options;
   /** Where the page gives no token: a page of the gateway's own may be signed in there. */
-  let isVisitor = agent !== undefined && !isOwnPage;
+  let isVisitor = agent !== undefined && isElsewhere;
   const hasServer = getToken !== undefined || tokenUrl !== undefined;
   const visitorKey = `sluice ${gateway} ${agent ?? ""} visitor`;
   let known: { token: string; renewsAt: number } | null = null;
@@ -42,6 +45,7 @@ export function createTokens(options: TokenOptions): Tokens {
 
   async function ask(): Promise<string> {
     const { token, expires_at } = hasServer ? await askPage(options) : await askGateway();
+    if (!token) throw new ApiProblem("no_token", 0, "What the page answered has no `token`.");
     const lifeMs = Date.parse(expires_at) - browser.now();
     // Where the clock of this machine is wrong it is the gateway that says when a token has run out.
     const renewsAt = lifeMs > 0 ? browser.now() + lifeMs - Math.min(marginMs, lifeMs / 2) : Infinity;
@@ -63,6 +67,7 @@ export function createTokens(options: TokenOptions): Tokens {
         body: JSON.stringify({ agent }),
       })
       .catch((error: unknown) => Promise.reject(asProblem(error)));
+    if (reply.status === 400 || reply.status === 403) throw new ApiProblem("unauthorized", 401, await reply.text());
     if (!reply.ok) throw await problemOf(reply, browser.now);
     const made = (await reply.json()) as Token;
     writeStored(browser.storage, visitorKey, made.token);
@@ -70,8 +75,18 @@ export function createTokens(options: TokenOptions): Tokens {
   }
 
   function renewed(): Promise<string> {
-    asking ??= ask().finally(() => (asking = null));
+    asking ??= inTime(ask()).finally(() => (asking = null));
     return asking;
+  }
+
+  /** One that comes later is good for those who ask then. */
+  function inTime(asked: Promise<string>): Promise<string> {
+    const late = Promise.withResolvers<never>();
+    const timer = browser.setTimeout(
+      () => late.reject(new ApiProblem("unreachable", 0, "No token has come.")),
+      patienceMs,
+    );
+    return Promise.race([asked, late.promise]).finally(() => browser.clearTimeout(timer));
   }
 
   return {
@@ -103,21 +118,17 @@ export function createTokens(options: TokenOptions): Tokens {
 }
 
 async function askPage({ tokenUrl, getToken, browser }: TokenOptions): Promise<Token> {
-  let reply: Response;
   try {
     if (getToken) return await getToken();
-    reply = await browser.fetch(tokenUrl!, { method: "POST", credentials: "include" });
+    const reply = await browser.fetch(tokenUrl!, { method: "POST", credentials: "include" });
+    // Whoever is not signed in at the page is not signed in here.
+    if (reply.status === 401 || reply.status === 403) throw new ApiProblem("unauthorized", 401, "");
+    if (!reply.ok) throw new Error(`${tokenUrl} answered ${reply.status}`);
+    return (await reply.json()) as Token;
   } catch (error) {
-    throw new ApiProblem("unreachable", 0, `The page gave no token: ${String(error)}`);
+    if (error instanceof ApiProblem) throw error;
+    throw new ApiProblem("no_token", 0, String(error));
   }
-  if (reply.ok) return (await reply.json()) as Token;
-  // Whoever is not signed in at the page is not signed in here.
-  const isRefused = reply.status === 401 || reply.status === 403;
-  throw new ApiProblem(
-    isRefused ? "unauthorized" : "unreachable",
-    isRefused ? 401 : reply.status,
-    `The page gave no token: ${reply.status}`,
-  );
 }
 
 /** The claims of a token are not checked here: they only keep the users of one browser apart. */

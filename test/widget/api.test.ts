@@ -107,7 +107,7 @@ describe("a token of the page's server", () => {
   test.each([
     [401, "unauthorized", 401],
     [403, "unauthorized", 401],
-    [500, "unreachable", 500],
+    [500, "no_token", 0],
   ])("the page's server answers %i: that is %s", async (status, code, said) => {
     servePage(() => new Response("no", { status }));
     const api = open({ tokenUrl: "/sluice-token" });
@@ -118,7 +118,7 @@ describe("a token of the page's server", () => {
   test("a page's function that fails is said, and asked again with the next request", async () => {
     let isBroken = true;
     const api = open({ getToken: () => (isBroken ? Promise.reject(new Error("not yet")) : scene.mint()) });
-    expect(await problemOf(sessions(api))).toMatchObject({ code: "unreachable", status: 0 });
+    expect(await problemOf(sessions(api))).toMatchObject({ code: "no_token", status: 0 });
     isBroken = false;
     expect((await sessions(api)).status).toBe(200);
   });

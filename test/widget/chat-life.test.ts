@@ -1,12 +1,13 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createApi } from "../../widget/api.ts";
 import { createChat } from "../../widget/chat.ts";
+import type { Token } from "../../widget/options.ts";
 import { completed, delta } from "../support/log-drafts.ts";
 import { messageEvents } from "../support/transcript-drafts.ts";
 import { until } from "../support/wait.ts";
 import { isIdle, isLive, openChats, png, shows, turnsOf, type Chats } from "./chats.ts";
 import { settle } from "./fake-browser.ts";
-import { gateway, openScene, type Scene } from "./scene.ts";
+import { gateway, openScene, page, type Scene } from "./scene.ts";
 
 let scene: Scene;
 let chats: Chats;
@@ -89,6 +90,83 @@ describe("what comes in odd ways", () => {
     isSignedIn = true;
     chat.reconnect();
     await until("it to be live", () => chat.connection.peek() === "live");
+    chat.destroy();
+  });
+
+  test("an impatient person who tries again and again has one conversation and one stream", async () => {
+    const first = chats.open();
+    await chats.say(first, "one", "first");
+    const session = first.chat.session.peek()!;
+    first.close();
+    scene.isOnline = false;
+    const opened = chats.open({ session });
+    await until("it to be offline", () => opened.chat.connection.peek() === "offline");
+    scene.isOnline = true;
+    const release = Promise.withResolvers<undefined>();
+    scene.intercept = () => release.promise.then(() => undefined as unknown as Response);
+    for (let press = 0; press < 3; press++) opened.chat.reconnect();
+    scene.intercept = () => undefined;
+    release.resolve(undefined);
+    await isLive(opened);
+    await scene.advance(60_000);
+    await isLive(opened);
+    expect(opened.texts()).toEqual(["one", "first"]);
+    expect(scene.streams.size).toBe(1);
+    expect(opened.events.filter(({ type }) => type === "session")).toHaveLength(1);
+    opened.close();
+    await settle();
+    expect([scene.streams.size, scene.held.size, scene.channels.size]).toEqual([0, 0, 0]);
+  });
+
+  test.each([
+    ["fails", () => Promise.reject(new Error("503"))],
+    ["is none", async () => ({ code: "invalid_request" }) as never],
+  ])("a token that %s is said, and asked for again", async (_, refusal) => {
+    const tab = scene.openTab();
+    let answer: () => Promise<Token> = refusal;
+    const api = createApi({ gateway, agent: "default", browser: tab, getToken: () => answer() });
+    const chat = createChat({ api, agent: "default", browser: tab });
+    await until("it to be said", () => chat.problem.peek()?.code === "no_token");
+    answer = () => scene.mint();
+    await scene.advance(30_000);
+    await expect.poll(() => chat.connection.peek()).toBe("idle");
+    chat.destroy();
+  });
+
+  test("a visitor of an agent that is not public is signed out, and does not ask again and again", async () => {
+    const tab = scene.openTab();
+    const api = createApi({ gateway, agent: "other", browser: tab });
+    const chat = createChat({ api, agent: "other", browser: tab });
+    await until("it to be said", () => chat.connection.peek() === "signed_out");
+    await scene.advance(120_000);
+    expect(chats.posts(/tokens$/)).toHaveLength(1);
+    chat.destroy();
+  });
+
+  test("who embeds it is told once where to look when the gateway does not answer", async () => {
+    const said = vi.spyOn(console, "error").mockReturnValue();
+    const opened = chats.open();
+    await isIdle(opened);
+    scene.intercept = () => {
+      throw new TypeError("Failed to fetch");
+    };
+    await opened.chat.send("one");
+    await opened.chat.resend(opened.chat.pending.peek()[0]!.id);
+    expect(said.mock.calls).toEqual([[expect.stringContaining(page)]]);
+    said.mockRestore();
+  });
+
+  test("a page whose token never comes is not waited for without end", async () => {
+    const tab = scene.openTab();
+    let isHanging = true;
+    const getToken = () => (isHanging ? new Promise<never>(() => {}) : scene.mint());
+    const api = createApi({ gateway, agent: "default", browser: tab, getToken });
+    const chat = createChat({ api, agent: "default", browser: tab });
+    await settle();
+    expect(chat.connection.peek()).toBe("connecting");
+    isHanging = false;
+    await scene.advance(65_000);
+    await until("it to be there", () => chat.connection.peek() === "idle");
     chat.destroy();
   });
 

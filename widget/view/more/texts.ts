@@ -40,6 +40,7 @@ export const english: MoreTexts = {
   limit_near: "Limit almost reached",
   resets_at: "resets at {time}",
   unreachable: "The service cannot be reached",
+  no_token: "This page could not sign you in",
   busy: "An answer is under way already",
   too_many_requests: "Too much at once. Wait a moment, then try again",
   rate_limited: "Limit reached",
