@@ -16,6 +16,7 @@ export interface ActOptions {
   readonly send: (prompt: NewPrompt) => Promise<void>;
   /** Rejects. */
   readonly cancel: (turn: string) => Promise<void>;
+  /** Rejects. */
   readonly loadOlder: () => Promise<void>;
   /** The session that is shown. */
   readonly live: () => LiveSession | undefined;
@@ -48,8 +49,9 @@ export function createActs({
     await act.catch((error: unknown) => tell(asProblem(error)));
   }
 
-  /** What goes wrong is the caller's, as a problem. */
-  function checked<Result>(act: Promise<Result>): Promise<Result> {
+  /** What goes wrong is told, and is the caller's too. */
+  async function told<Result>(act: Promise<Result>): Promise<Result> {
+    await tried(act);
     return act.catch((error: unknown) => Promise.reject(asProblem(error)));
   }
 
@@ -77,15 +79,11 @@ export function createActs({
   return {
     stop: (turn) => tried(cancel(turn)),
     rate: (turn, rating) => tried(rate(turn, rating)),
-    async approve(approval, answer) {
-      const answered = checked(approve(approval, answer));
-      await tried(answered);
-      await answered;
-    },
+    approve: (approval, answer) => told(approve(approval, answer)),
     retry: (turn) => tried(more().then((acts) => acts.retry(turn))),
-    edit: (turn, text) => tried(more().then((acts) => acts.edit(turn, text))),
-    listSessions: (query, cursor) => checked(more().then((acts) => acts.listSessions(query, cursor))),
-    renameSession: (session, title) => checked(more().then((acts) => acts.renameSession(session, title))),
-    exportTranscript: (format) => checked(more().then((acts) => acts.exportTranscript(format))),
+    edit: (turn, text) => told(more().then((acts) => acts.edit(turn, text))),
+    listSessions: (query, cursor) => told(more().then((acts) => acts.listSessions(query, cursor))),
+    renameSession: (session, title) => told(more().then((acts) => acts.renameSession(session, title))),
+    exportTranscript: (format) => told(more().then((acts) => acts.exportTranscript(format))),
   };
 }

@@ -1,15 +1,15 @@
 // What views draw and call: the signals of one conversation, and the acts of its person. Views never fetch; this never draws. All that they
 // may know of it stands here at the top, which makes the file long.
 import { batch, computed, effect, signal, untracked, type ReadonlySignal, type Signal } from "@preact/signals";
-import type { TurnState } from "../gateway/protocol/codes.ts";
 import { createActs } from "./acts.ts";
 import type { Api } from "./api.ts";
 import { createAttachments } from "./attachments.ts";
 import { thisBrowser, type Browser } from "./browser.ts";
 import { chatEventsOf } from "./chat-events.ts";
-import { finalState, lostState, type Connection } from "./connection.ts";
+import { finalState, lostState } from "./connection.ts";
 import { createDraft } from "./draft.ts";
 import { openLiveSession, type LiveSession } from "./live-session.ts";
+import type { Connection, SluiceEvents } from "./page.ts";
 import { asProblem, type ApiProblem } from "./problem.ts";
 import { createPrompts, type NewPrompt } from "./prompts.ts";
 import { createRetry } from "./retry.ts";
@@ -56,30 +56,11 @@ export interface ApprovalAnswer {
 }
 
 /** What a page is told: of what happens while it watches, not of what a transcript had before. Each is one DOM event, `sluice:<type>`. */
-export type ChatEvent =
-  | { readonly type: "session"; readonly session: string | null }
-  | { readonly type: "turn"; readonly session: string; readonly turn: string; readonly state: TurnState }
-  /** A turn has completed: its last message's text. */
-  | { readonly type: "answer"; readonly session: string; readonly turn: string; readonly text: string }
-  | {
-      readonly type: "tool";
-      readonly session: string;
-      readonly turn: string;
-      readonly id: string;
-      readonly name: string;
-      readonly state: "started" | "done" | "failed";
-    }
-  /** `decision` is null while it waits. */
-  | {
-      readonly type: "approval";
-      readonly session: string;
-      readonly turn: string;
-      readonly approval: string;
-      readonly tool: string;
-      readonly decision: "allow" | "deny" | null;
-    }
-  | { readonly type: "status"; readonly connection: Connection }
-  | { readonly type: "error"; readonly code: string; readonly detail: string };
+export type ChatEvent = {
+  [Type in EventType]: { readonly type: Type } & SluiceEvents[`sluice:${Type}`];
+}[EventType];
+
+type EventType = "session" | "turn" | "answer" | "tool" | "approval" | "status" | "error";
 
 export interface ChatOptions {
   readonly api: Api;
@@ -92,7 +73,7 @@ export interface ChatOptions {
   readonly browser?: Browser | undefined;
 }
 
-/** Acts that say so may reject with an `ApiProblem`; of the others what goes wrong is in `problem` or `pending` alone. */
+/** Acts that say so may reject with an `ApiProblem`; what goes wrong is in `problem` or `pending` too, but for attachments. */
 export interface Chat {
   /** Null before there is a session. */
   readonly transcript: ReadonlySignal<Transcript | null>;
@@ -121,7 +102,7 @@ export interface Chat {
   stop(turn?: string): Promise<void>;
   /** The prompt of this turn again, as a new turn. */
   retry(turn: string): Promise<void>;
-  /** Branches before this turn and sends the text there: goes on in the new session. */
+  /** Rejects. Branches before this turn and sends the text there: goes on in the new session. In place of one that waits in line it is sent here. */
   edit(turn: string, text: string): Promise<void>;
   /** Rejects. `conflict`: somebody else was first; the transcript then says who. */
   approve(approval: string, answer: ApprovalAnswer): Promise<void>;
@@ -191,7 +172,7 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
   });
   const send = (prompt: NewPrompt) => prompts.send(place, prompt);
   const tellRefusal = (refused: ApiProblem) => (refused.status === 401 ? undefined : tell(refused));
-  const loadOlder = async () => live?.loadOlder().catch((error: unknown) => tell(asProblem(error)));
+  const loadOlder = async () => live?.loadOlder();
   const acts = createActs({
     api,
     agent,
@@ -222,6 +203,7 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
       const failed = asProblem(error);
       const final = finalState(failed);
       isLoading.value = false;
+      if (failed.code === "no_token") tell(failed);
       setConnection(final ?? lostState(browser, false));
       if (final === undefined && !isDestroyed) retry.later(start, failed.retryAfterMs ?? 0);
       else tellRefusal(failed);
@@ -229,7 +211,7 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
   }
 
   function begin(): void {
-    if (isDestroyed) return;
+    if (isDestroyed || hasStarted) return;
     hasStarted = true;
     const remembered = wanted === undefined ? readStored(browser.storage, api.storageKey("session")) : null;
     const first = remembered ?? wanted;
@@ -332,13 +314,14 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
     },
     addImages: attachments.add,
     removeImage: attachments.remove,
-    loadOlder,
+    loadOlder: () => loadOlder().catch((error: unknown) => tell(asProblem(error))),
     newSession,
     openSession,
     attachmentUrl: attachments.url,
     attachmentText: attachments.text,
     reconnect() {
       api.forgetToken();
+      retry.stop();
       if (hasStarted) live?.reconnect();
       else start();
     },

@@ -4,8 +4,8 @@ import type { ActOptions } from "./acts.ts";
 import type { Chat, SessionSummary } from "./chat.ts";
 import { toJson } from "./json.ts";
 import type { NewPrompt } from "./prompts.ts";
-import { isPrompt } from "./transcript-words.ts";
-import type { Block, Page } from "./transcript.ts";
+import { ApiProblem } from "./problem.ts";
+import type { Block, Page, Transcript } from "./transcript.ts";
 
 export type MoreActs = Pick<Chat, "retry" | "edit" | "listSessions" | "renameSession" | "exportTranscript">;
 
@@ -13,10 +13,24 @@ export type MoreActs = Pick<Chat, "retry" | "edit" | "listSessions" | "renameSes
 export function createMoreActs(options: ActOptions): MoreActs {
   const { api, agent, transcript, send, cancel, loadOlder, newSession, openSession } = options;
 
-  /** The prompt of this turn, as it can be sent again. */
+  /** The transcript, once it has this; at the latest when it is all there. Undefined: a person has gone to another session meanwhile. */
+  async function loadedUntil(hasIt: (known: Transcript) => boolean): Promise<Transcript | undefined> {
+    const session = transcript.peek()?.session;
+    for (;;) {
+      const known = transcript.peek();
+      if (known?.session !== session) return undefined;
+      if (!known || hasIt(known) || known.olderCursor === null) return known ?? undefined;
+      await loadOlder();
+    }
+  }
+
+  /** The prompt of this turn, as it can be sent again: of a long turn it may stand on a page that is not loaded yet. */
   async function promptOf(turn: string): Promise<NewPrompt | undefined> {
-    const prompt = transcript.peek()?.messages.find(({ id }) => id === turn);
-    if (!prompt) return undefined;
+    const find = ({ messages }: Transcript) => messages.find(({ id }) => id === turn);
+    const known = await loadedUntil((transcript) => find(transcript) !== undefined);
+    if (!known) return undefined;
+    const prompt = find(known);
+    if (!prompt) throw new ApiProblem("gone", 0, "The prompt is not kept any more.");
     const blocks = (await Promise.all(prompt.blocks.map(sentBlocks))).flat();
     const words = blocks.flatMap((block) => (block.type === "text" ? [String(block["text"])] : []));
     const context = prompt.blocks.find((block) => block.type === "context")?.context ?? null;
@@ -36,28 +50,30 @@ export function createMoreActs(options: ActOptions): MoreActs {
 
   /** The turn before this one; undefined: it is the first. */
   async function turnBefore(turn: string): Promise<string | undefined> {
-    const place = () => {
-      const prompts = (transcript.peek()?.messages ?? []).filter(isPrompt);
-      return { prompts, at: prompts.findIndex(({ id }) => id === turn) };
-    };
-    if (place().at === 0) await loadOlder();
-    const { prompts, at } = place();
-    return prompts[at - 1]?.id;
+    const at = ({ turns }: Transcript) => [...turns.keys()].indexOf(turn);
+    const known = await loadedUntil((transcript) => at(transcript) > 0);
+    return known && [...known.turns.keys()][at(known) - 1];
   }
 
   async function edit(turn: string, text: string): Promise<void> {
     const prompt = await promptOf(turn);
-    const now = transcript.peek();
-    if (!prompt || !now) return;
+    const known = transcript.peek();
+    if (!prompt || !known) return;
     const before = await turnBefore(turn);
-    const known = now.turns.get(turn);
-    if (known && known.endedAt === null) await cancel(turn);
-    if (before === undefined) newSession();
-    else {
-      const reply = await api.request("POST", `/api/sessions/${now.session}/fork`, { body: { turn: before } });
-      await openSession(((await reply.json()) as { session: string }).session);
-    }
+    // Behind what is not over no branch can begin: this one waits, and another takes its place in line.
+    const isWaiting = before !== undefined && known.turns.get(before)?.endedAt === null;
+    const branch = before === undefined || isWaiting ? null : await fork(known.session, before);
+    if (known.turns.get(turn)?.endedAt === null) await cancel(turn);
+    const opened = branch !== null ? openSession(branch) : !isWaiting && newSession();
+    // At once: a person may go to another session while this one loads.
     await send({ ...prompt, text });
+    await opened;
+  }
+
+  /** A session that goes on behind this turn. */
+  async function fork(from: string, turn: string): Promise<string> {
+    const reply = await api.request("POST", `/api/sessions/${from}/fork`, { body: { turn } });
+    return ((await reply.json()) as { session: string }).session;
   }
 
   /** Pages, put together as one. */

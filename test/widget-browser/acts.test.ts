@@ -67,6 +67,27 @@ test("a prompt is edited: the conversation goes on in a copy from before it", as
   expect(await widget.locator(".prompt .bubble").allInnerTexts()).toEqual(["demo:text first", "demo:text another"]);
 });
 
+test("the words of an edit that could not be sent stay; input methods keep their keys", async () => {
+  const { page, widget, ask } = await scene.open();
+  await ask("demo:text first");
+  await ask("demo:text second");
+  const prompt = widget.locator(".prompt").nth(1);
+  await prompt.hover();
+  await prompt.getByRole("button", { name: "Edit" }).click();
+  const field = widget.getByRole("textbox", { name: "Edit" });
+  await field.fill("demo:text another");
+  await field.dispatchEvent("keydown", { key: "Enter", keyCode: 229 });
+  await field.dispatchEvent("keydown", { key: "Escape", isComposing: true });
+  await page.route("**/fork", (route) => route.abort());
+  await field.press("Enter");
+  await widget.locator(".problem").getByText("The service cannot be reached").waitFor();
+  expect(await field.inputValue()).toBe("demo:text another");
+  expect(await widget.locator(".prompt .bubble").allInnerTexts()).toEqual(["demo:text first"]);
+  await page.unroute("**/fork");
+  await field.press("Enter");
+  await widget.locator(".answer").getByText("another", { exact: true }).waitFor();
+});
+
 test("an answer is asked for again, rated, and told what it has used", async () => {
   const { widget, ask, settled } = await scene.open();
   await ask("demo:text rated");

@@ -83,14 +83,67 @@ describe("what a person does with turns", () => {
     expect(chats.posts(/fork$/)).toEqual([]);
   });
 
-  test("an edit that cannot be is said, and nothing is lost", async () => {
+  test("edit of one that waits in line puts the new words in its place, in the same session", async () => {
     const opened = chats.open();
     await Promise.all([opened.chat.send("one"), opened.chat.send("two")]);
     await shows(opened, ["one", "two"]);
+    const session = opened.chat.session.peek();
     await opened.chat.edit(turnsOf(opened)[1]!.id, "another");
-    expect(opened.chat.problem.peek()).toMatchObject({ code: "conflict" });
-    expect(opened.texts()).toEqual(["one", "two"]);
+    await shows(opened, ["one", "two", "another"]);
+    expect(turnsOf(opened).map(({ state }) => state)).toEqual(["running", "cancelled", "queued"]);
+    expect(opened.chat.session.peek()).toBe(session);
+    expect(chats.posts(/fork$/)).toEqual([]);
   });
+
+  test("an edit that cannot be is said, rejects, and leaves everything as it was", async () => {
+    const opened = chats.open();
+    await chats.say(opened, "one", "first");
+    await opened.chat.send("two");
+    await shows(opened, ["one", "first", "two"]);
+    await scene.running(opened.chat.session.peek()!, 2);
+    const session = opened.chat.session.peek();
+    scene.intercept = ({ url }) =>
+      url.endsWith("/fork") ? Response.json({ code: "no_capacity", detail: "full" }, { status: 503 }) : undefined;
+    await expect(opened.chat.edit(turnsOf(opened)[1]!.id, "another")).rejects.toMatchObject({ code: "no_capacity" });
+    expect(opened.chat.problem.peek()).toEqual({ code: "no_capacity", detail: "full" });
+    expect(opened.texts()).toEqual(["one", "first", "two"]);
+    expect(opened.chat.session.peek()).toBe(session);
+    expect(turnsOf(opened)[1]!.endedAt).toBeNull();
+  });
+
+  test("what is edited goes to its branch, also where another session is opened meanwhile", async () => {
+    const opened = chats.open();
+    await chats.say(opened, "elsewhere", "there");
+    const elsewhere = opened.chat.session.peek()!;
+    opened.chat.newSession();
+    await chats.say(opened, "one", "first");
+    await chats.say(opened, "two", "second");
+    const edited = opened.chat.edit(turnsOf(opened)[1]!.id, "another two");
+    await until("the branch", () => opened.chat.transcript.peek() === null);
+    const branch = opened.chat.session.peek()!;
+    await Promise.all([opened.chat.openSession(elsewhere), edited]);
+    await shows(opened, ["elsewhere", "there"]);
+    expect(opened.chat.session.peek()).toBe(elsewhere);
+    await opened.chat.openSession(branch);
+    await shows(opened, ["one", "first", "another two"]);
+  });
+
+  test.each(["listSessions", "renameSession", "exportTranscript"] as const)(
+    "%s that fails is said, and rejects",
+    async (act) => {
+      const opened = chats.open();
+      await chats.say(opened, "one", "first");
+      const session = opened.chat.session.peek()!;
+      scene.intercept = () => Response.json({ code: "no_capacity", detail: "full" }, { status: 503 });
+      const acts = {
+        listSessions: () => opened.chat.listSessions(""),
+        renameSession: () => opened.chat.renameSession(session, "another"),
+        exportTranscript: () => opened.chat.exportTranscript("json"),
+      };
+      await expect(acts[act]()).rejects.toMatchObject({ code: "no_capacity" });
+      expect(opened.chat.problem.peek()).toEqual({ code: "no_capacity", detail: "full" });
+    },
+  );
 
   test("a rating is shown at once, kept with the turn, there after a reload, and taken back where it failed", async () => {
     const opened = chats.open();
@@ -330,6 +383,33 @@ describe("a long conversation", () => {
     expect([...opened.chat.transcript.peek()!.turns.values()].map(({ state }) => state)).toEqual(
       Array(count).fill("completed"),
     );
+  });
+
+  describe("a turn whose prompt is not loaded yet", () => {
+    const texts = Array.from({ length: 90 }, (_, index) => `step ${index}`);
+    async function openInMidTurn() {
+      const { token } = await scene.mint();
+      const { session } = await scene.app.json("/api/sessions", { key: token, json: { agent: "default" } });
+      const first = await storeTurn(scene.app.store, session!, { prompt: "p1", texts: ["a1"] });
+      const second = await storeTurn(scene.app.store, session!, { prompt: "p2", texts });
+      const opened = chats.open({ session: session! });
+      await isLive(opened);
+      expect(opened.texts()).toEqual(texts.slice(-40));
+      return { opened, first, second };
+    }
+
+    test("is asked again", async () => {
+      const { opened, second } = await openInMidTurn();
+      await opened.chat.retry(second);
+      await expect.poll(() => opened.texts().at(-1)).toBe("p2");
+    });
+
+    test("is edited behind the turn before it", async () => {
+      const { opened, first, second } = await openInMidTurn();
+      await opened.chat.edit(second, "another");
+      await shows(opened, ["p1", "a1", "another"]);
+      expect(chats.posts(/fork$/).map(({ body }) => body)).toEqual([{ turn: first }]);
+    });
   });
 
   test("is exported whole, as Markdown and as JSON", async () => {

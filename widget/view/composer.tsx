@@ -6,9 +6,6 @@ import { AddImage, DraftImages } from "./chunks.ts";
 import { Icon, icons } from "./icon.tsx";
 import { useScene, useWords } from "./scene.ts";
 
-/** `Process` of an input method, in browsers that do not say `isComposing` at its last key. */
-const imeKeyCode = 229;
-
 export function Composer() {
   const { chat, options, composer } = useScene();
   const say = useWords();
@@ -55,14 +52,14 @@ export function Composer() {
           ref={field}
           onInput={({ currentTarget }) => write.type(currentTarget.value)}
           onKeyDown={(event) => {
-            if (event.isComposing || event.keyCode === imeKeyCode) return;
+            if (isComposing(event)) return;
             if (write.walk(event)) return event.preventDefault();
             if (event.key !== "Enter" || event.shiftKey || event.altKey || isTouch()) return;
             event.preventDefault();
             send();
           }}
           onPaste={(event) => {
-            const files = imagesOf(event.clipboardData);
+            const files = [...(event.clipboardData?.files ?? [])];
             if (files.length === 0) return;
             event.preventDefault();
             void chat.addImages(files);
@@ -108,10 +105,6 @@ function Along() {
   );
 }
 
-export function imagesOf(transfer: DataTransfer | null): File[] {
-  return [...(transfer?.files ?? [])].filter(({ type }) => type.startsWith("image/"));
-}
-
 const fitsItself = CSS.supports("field-sizing: content");
 
 /** As high as its text, up to what the style allows. Most browsers do that themselves, without having to lay out the page at every key. */
@@ -121,8 +114,16 @@ function fit(field: HTMLTextAreaElement): void {
   if (field.scrollHeight > 0) field.style.height = `${field.scrollHeight}px`;
 }
 
+/** `Process` of an input method, in browsers that do not say `isComposing` at its last key. */
+const imeKeyCode = 229;
+
+/** The key is the input method's. */
+export function isComposing({ isComposing, keyCode }: KeyboardEvent): boolean {
+  return isComposing || keyCode === imeKeyCode;
+}
+
 /** On-screen keyboards have no Shift+Enter: there Enter begins a line, and the button sends. */
-function isTouch(): boolean {
+export function isTouch(): boolean {
   return matchMedia("(pointer: coarse)").matches;
 }
 

@@ -1,6 +1,6 @@
 // The panel: head, conversation, composer; what is dropped on it, and the keys that it keeps to itself.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { Composer } from "./composer.tsx";
+import { Composer, isComposing } from "./composer.tsx";
 import { Header } from "./header.tsx";
 import { useLater } from "./lazy.tsx";
 import { Log } from "./log.tsx";
@@ -24,7 +24,7 @@ export function Panel({ isClosable, isOpen }: { readonly isClosable: boolean; re
       aria-label={options.value.title ?? say("title")}
       ref={panel}
       onKeyDown={(event) => {
-        if (event.key !== "Escape" || !isClosable || event.defaultPrevented || event.isComposing) return;
+        if (event.key !== "Escape" || !isClosable || event.defaultPrevented || isComposing(event)) return;
         if (overlay.value === null) scene.close();
         else overlay.value = null;
       }}

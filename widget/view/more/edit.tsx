@@ -1,12 +1,14 @@
 // A prompt that is written anew.
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { EditProps } from "../chunks.ts";
+import { isComposing, isTouch } from "../composer.tsx";
 import { useScene, useWords } from "../scene.ts";
 
 export function Edit({ turn, text, onEnd }: EditProps) {
-  const { chat, composer } = useScene();
+  const { chat, parts, composer } = useScene();
   const say = useWords();
   const [draft, setDraft] = useState(text);
+  const [isSent, setSent] = useState(false);
   const field = useRef<HTMLTextAreaElement>(null);
   useEffect(() => field.current?.focus(), []);
   const leave = () => {
@@ -14,9 +16,10 @@ export function Edit({ turn, text, onEnd }: EditProps) {
     onEnd();
   };
   const send = () => {
-    if (draft.trim() === "") return;
-    leave();
-    void chat.edit(turn, draft);
+    if (draft.trim() === "" || isSent) return;
+    setSent(true);
+    // The chat says what went wrong; the words are still here.
+    void chat.edit(turn, draft).then(leave, () => setSent(false));
   };
   return (
     <form
@@ -26,8 +29,9 @@ export function Edit({ turn, text, onEnd }: EditProps) {
         send();
       }}
       onKeyDown={(event) => {
+        if (isComposing(event)) return;
         if (event.key === "Escape") leave();
-        else if (event.key === "Enter" && !event.shiftKey && !event.isComposing) send();
+        else if (event.key === "Enter" && !event.shiftKey && !isTouch()) send();
         else return;
         event.preventDefault();
         event.stopPropagation();
@@ -39,12 +43,15 @@ export function Edit({ turn, text, onEnd }: EditProps) {
         rows={Math.min(8, draft.split("\n").length + 1)}
         aria-label={say("edit")}
         value={draft}
+        readOnly={isSent}
         ref={field}
         onInput={({ currentTarget }) => setDraft(currentTarget.value)}
       />
-      <p class="muted">{say("edit_hint")}</p>
+      {parts.turn(turn).value?.state !== "queued" && <p class="muted">{say("edit_hint")}</p>}
       <div class="row">
-        <button class="button primary">{say("send")}</button>
+        <button class="button primary" disabled={isSent}>
+          {say("send")}
+        </button>
         <button type="button" class="button" onClick={leave}>
           {say("cancel")}
         </button>

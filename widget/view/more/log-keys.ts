@@ -1,5 +1,5 @@
 // The keys that go from message to message. The Tab key stops at one message of all.
-
+import { isComposing } from "../composer.tsx";
 import { guardKeys } from "./guard-keys.ts";
 
 const stops = "article";
@@ -42,6 +42,7 @@ function keepStop(log: HTMLElement, target: Element): void {
 /** Up, Down, Home, End between messages; Enter into one; Esc back to the composer. */
 function walk(event: KeyboardEvent, log: HTMLElement, composer: HTMLElement | null): void {
   const target = event.target as HTMLElement;
+  if (isComposing(event)) return;
   if (event.key === "Escape") {
     composer?.focus();
     event.preventDefault();

@@ -18,27 +18,23 @@ export function MenuItems({ onDone }: { readonly onDone: () => void }) {
   };
   const isEmpty = chat.session.value === null;
   return (
-    <div
-      class="menu"
-      part="menu"
-      role="menu"
-      aria-label={say("menu")}
-      ref={box}
-      onKeyDown={(event) => walk(event, box.current!, onDone)}
-    >
-      {(["md", "json"] as const).map((format) => (
-        <button
-          key={format}
-          type="button"
-          role="menuitem"
-          tabIndex={-1}
-          aria-disabled={isEmpty}
-          onClick={() => isEmpty || void save(format).catch(() => {})}
-        >
-          <Icon path={moreIcons.save} />
-          {say(`export_${format}`)}
-        </button>
-      ))}
+    <div class="menu" part="menu" ref={box} onKeyDown={(event) => walk(event, box.current!, onDone)}>
+      <div role="menu" aria-label={say("menu")}>
+        {(["md", "json"] as const).map((format) => (
+          <button
+            key={format}
+            type="button"
+            role="menuitem"
+            tabIndex={-1}
+            aria-disabled={isEmpty}
+            // What goes wrong the chat says.
+            onClick={() => isEmpty || void save(format).catch(() => {})}
+          >
+            <Icon path={moreIcons.save} />
+            {say(`export_${format}`)}
+          </button>
+        ))}
+      </div>
       <Usage />
     </div>
   );

@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { SessionSummary } from "../../chat.ts";
 import { IconButton } from "../buttons.tsx";
+import { isComposing } from "../composer.tsx";
 import { icons } from "../icon.tsx";
 import { useScene, useWords } from "../scene.ts";
 
@@ -11,7 +12,7 @@ export function SessionList() {
   const { overlay, composer } = useScene();
   const say = useWords();
   const [query, setQuery] = useState("");
-  const { sessions, next, isLoading, more, rename } = useSessions(query);
+  const { sessions, next, isLoading, hasFailed, more, rename } = useSessions(query);
   const search = useRef<HTMLInputElement>(null);
   useEffect(() => search.current?.focus(), []);
   const leave = () => {
@@ -25,7 +26,7 @@ export function SessionList() {
       role="group"
       aria-label={say("sessions")}
       onKeyDown={(event) => {
-        if (event.key !== "Escape" || event.defaultPrevented) return;
+        if (event.key !== "Escape" || event.defaultPrevented || isComposing(event)) return;
         event.preventDefault();
         leave();
       }}
@@ -41,7 +42,7 @@ export function SessionList() {
         ref={search}
         onInput={({ currentTarget }) => setQuery(currentTarget.value)}
       />
-      {!isLoading && sessions.length === 0 && <p class="notice">{say("no_sessions")}</p>}
+      {!isLoading && !hasFailed && sessions.length === 0 && <p class="notice">{say("no_sessions")}</p>}
       <ul>
         {sessions.map((session) => (
           <Row key={session.session} session={session} onChosen={leave} onRename={rename} />
@@ -67,9 +68,14 @@ function Row({ session: { session, title, state, updatedAt }, onChosen, onRename
   const { chat } = useScene();
   const say = useWords();
   const [name, setName] = useState<string | null>(null);
-  const field = useRef<HTMLInputElement>(null);
+  const row = useRef<HTMLLIElement>(null);
   const isNamed = name !== null;
-  useEffect(() => void (isNamed && field.current?.focus()), [isNamed]);
+  const wasNamed = useRef(false);
+  useEffect(() => {
+    if (isNamed) row.current?.querySelector("input")?.focus();
+    else if (wasNamed.current) row.current?.querySelector<HTMLElement>(".icon-button")?.focus();
+    wasNamed.current = isNamed;
+  }, [isNamed]);
   const isCurrent = chat.session.value === session;
   const shown = title ?? say("untitled");
   const save = (event: Event) => {
@@ -79,12 +85,12 @@ function Row({ session: { session, title, state, updatedAt }, onChosen, onRename
   };
   if (name !== null)
     return (
-      <li>
+      <li ref={row}>
         <form
           class="row"
           onSubmit={save}
           onKeyDown={(event) => {
-            if (event.key !== "Escape") return;
+            if (event.key !== "Escape" || isComposing(event)) return;
             event.preventDefault();
             setName(null);
           }}
@@ -95,7 +101,6 @@ function Row({ session: { session, title, state, updatedAt }, onChosen, onRename
             maxLength={200}
             aria-label={say("rename")}
             value={name}
-            ref={field}
             onInput={({ currentTarget }) => setName(currentTarget.value)}
           />
           <button class="button primary">{say("save")}</button>
@@ -103,7 +108,7 @@ function Row({ session: { session, title, state, updatedAt }, onChosen, onRename
       </li>
     );
   return (
-    <li>
+    <li ref={row}>
       <button
         type="button"
         class="session"
@@ -132,10 +137,12 @@ function useSessions(query: string) {
   const [sessions, setSessions] = useState<readonly SessionSummary[]>([]);
   const [next, setNext] = useState<string | null>(null);
   const [isLoading, setLoading] = useState(true);
+  const [hasFailed, setFailed] = useState(false);
   const newest = useRef(0);
   const load = async (cursor?: string) => {
     const mine = ++newest.current;
     setLoading(true);
+    setFailed(false);
     try {
       const page = await chat.listSessions(query.trim(), cursor);
       // A slow answer to what was asked before says nothing about what is asked now.
@@ -144,6 +151,7 @@ function useSessions(query: string) {
       setNext(page.next);
     } catch {
       // The chat shows what went wrong.
+      setFailed(mine === newest.current);
     }
     if (mine === newest.current) setLoading(false);
   };
@@ -156,5 +164,5 @@ function useSessions(query: string) {
       setSessions((known) => known.map((one) => (one.session === session ? { ...one, title } : one)));
     void chat.renameSession(session, title).then(renamed, () => {});
   };
-  return { sessions, next, isLoading, rename, more: () => void load(next ?? undefined) };
+  return { sessions, next, isLoading, hasFailed, rename, more: () => void load(next ?? undefined) };
 }

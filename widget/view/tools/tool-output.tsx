@@ -1,5 +1,6 @@
 // What a tool answered.
 import { useState } from "preact/hooks";
+import { asProblem } from "../../problem.ts";
 import type { ToolBlock } from "../../transcript.ts";
 import { AttachedImage } from "../attached-image.tsx";
 import { download } from "../buttons.tsx";
@@ -16,7 +17,14 @@ export function ToolOutput({ result }: { readonly result: NonNullable<ToolBlock[
   const { text, images, attachment } = outputOf(result.content);
   const shown = isWhole ? text : text.slice(0, maxShown);
   const isEmpty = text === "" && images.length === 0 && attachment === null;
-  const save = async (hash: string) => download(await chat.attachmentUrl(hash), "output.txt");
+  const save = (hash: string) =>
+    chat.attachmentUrl(hash).then(
+      (url) => download(url, "output.txt"),
+      (error: unknown) => {
+        const { code, message: detail } = asProblem(error);
+        chat.problem.value = { code, detail };
+      },
+    );
   return (
     <>
       <p class="label">{say("output")}</p>
@@ -35,7 +43,7 @@ export function ToolOutput({ result }: { readonly result: NonNullable<ToolBlock[
         </button>
       )}
       {attachment && (
-        <button type="button" class="link" onClick={() => void save(attachment).catch(() => {})}>
+        <button type="button" class="link" onClick={() => void save(attachment)}>
           {say("save_output")}
         </button>
       )}
