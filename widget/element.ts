@@ -144,7 +144,11 @@ export class SluiceChat extends HTMLElement implements SluiceChatElement {
 
   /** @internal */
   set options(changed: Options) {
-    this.#set(changed);
+    const { mode, ...others } = changed;
+    this.#set(others);
+    // By its attribute: on that hangs the height of one that stands in the page's text.
+    if (mode !== undefined) this.setAttribute("mode", mode);
+    else if ("mode" in changed) this.removeAttribute("mode");
   }
 
   #set(changed: Options): void {
@@ -156,13 +160,15 @@ export class SluiceChat extends HTMLElement implements SluiceChatElement {
     if (!Object.hasOwn(this, name)) return;
     const value = this[name];
     delete (this as Pick<Options, typeof name>)[name];
-    this.#set({ [name]: value });
+    this.options = { [name]: value };
   }
 
   /** Makes the chat that these options ask for, where the one that is there is another. */
   #live(options: Options): void {
-    const { agent, gateway = home, tokenUrl, getToken, session } = options;
-    const madeFor = JSON.stringify([agent, gateway, tokenUrl]);
+    const { agent, gateway = home, tokenUrl, session } = options;
+    // A page's framework may make a new function each time that it draws: the newest one is asked, and the chat stays.
+    const getToken = options.getToken && (() => this.options.getToken!());
+    const madeFor = JSON.stringify([agent, gateway, tokenUrl, !!getToken]);
     if (this.#life?.madeFor === madeFor) return this.#goTo(session);
     this.#session = session;
     const isOpen = this.isOpen;

@@ -96,7 +96,7 @@ test("mount of the README: facts of the page go with the next prompt, and the pa
 describe("the element", () => {
   const element = (attributes = "") =>
     `<script type="module" src="${scene.gateway.address}/widget.mjs"></script>` +
-    `<sluice-chat mode="inline" token-url="/sluice-token" ${attributes}></sluice-chat><div id="elsewhere"></div>`;
+    `<sluice-chat token-url="/sluice-token" ${attributes.includes("mode=") ? "" : 'mode="inline"'} ${attributes}></sluice-chat><div id="elsewhere"></div>`;
 
   test("heeds every change of its attributes and properties while it lives", async () => {
     const { page, widget } = await scene.open({
@@ -137,6 +137,65 @@ describe("the element", () => {
     const { widget } = await scene.open({ url: scene.site.serve("/early", early) });
     await widget.getByText("Early").waitFor();
     expect(await widget.locator(".panel").getAttribute("role")).toBe("region");
+  });
+
+  test("asks the page's own function for a token from when it is given one, and the newest one", async () => {
+    const { page, widget, ask } = await scene.open({
+      url: scene.site.serve(
+        "/late",
+        `<script type="module" src="${scene.gateway.address}/widget.mjs"></script><sluice-chat mode="inline"></sluice-chat>`,
+      ),
+    });
+    await widget.getByText("How can I help?").waitFor();
+    await page.evaluate(() => {
+      const chat: SluiceChatElement = document.querySelector("sluice-chat")!;
+      chat.getToken = async () => ({ token: "an old one", expires_at: new Date(Date.now() + 900_000).toISOString() });
+    });
+    await widget.getByText("How can I help?").waitFor();
+    await page.evaluate(() => {
+      const chat: SluiceChatElement = document.querySelector("sluice-chat")!;
+      chat.getToken = async () => (await fetch("/sluice-token", { method: "POST" })).json() as Promise<never>;
+    });
+    await ask("demo:text With a token");
+    expect(await widget.locator(".failure").count()).toBe(0);
+  });
+
+  test("made from code in the text of a page it has a height and scrolls in it; as a bubble it takes no room", async () => {
+    const made = `<div id="help"></div><script type="module">
+      import { mount } from "${scene.gateway.address}/widget.mjs";
+      globalThis.chat = mount({ target: document.getElementById("help"), mode: "inline", tokenUrl: "/sluice-token" });
+    </script>`;
+    const { page, widget, ask } = await scene.open({
+      url: scene.site.serve("/made", made),
+      viewport: { width: 800, height: 700 },
+    });
+    const height = () => page.locator("#help").evaluate((box) => box.getBoundingClientRect().height);
+    await widget.locator(".panel").waitFor();
+    expect(await height()).toBe(560);
+    await ask("demo:markdown");
+    expect(await height()).toBe(560);
+    expect(await widget.locator(".log").evaluate((log) => log.scrollHeight > log.clientHeight)).toBe(true);
+    await page.evaluate(() => Object.assign(document.querySelector("sluice-chat")!, { mode: "bubble" }));
+    await widget.locator(".launcher").waitFor();
+    expect(await height()).toBe(0);
+    await page.evaluate(() => Object.assign(document.querySelector("sluice-chat")!, { mode: undefined }));
+    expect(await page.evaluate('document.querySelector("sluice-chat").getAttribute("mode")')).toBeNull();
+  });
+
+  test("closed, it tells of an answer that has come meanwhile, until it is opened", async () => {
+    const { page, widget, send } = await scene.open({
+      url: scene.site.serve("/news", element('mode="bubble" session="new" open')),
+    });
+    await send("demo:slow 8");
+    await page.evaluate(() => document.querySelector("sluice-chat")!.close());
+    const launcher = widget.getByRole("button", { name: "Open chat: Assistant, New answer" });
+    await launcher.waitFor();
+    expect(await widget.locator(".badge").isVisible()).toBe(true);
+    await launcher.click();
+    await widget.getByRole("button", { name: "Close: Assistant", exact: true }).waitFor();
+    await page.evaluate(() => document.querySelector("sluice-chat")!.close());
+    await widget.getByRole("button", { name: "Open chat: Assistant", exact: true }).waitFor();
+    expect(await widget.locator(".badge").count()).toBe(0);
   });
 
   test("goes on with its stream when it is moved, and leaves nothing when it is destroyed", async () => {
@@ -225,7 +284,7 @@ describe("the element", () => {
     await widget.getByText("word5 ").waitFor();
     await page.evaluate(() => document.querySelector("sluice-chat")!.stop());
     await settled();
-    await widget.getByText("Stopped").waitFor();
+    await widget.locator(".notice", { hasText: "Stopped" }).waitFor();
     const events = await heard();
     const connections = events.flatMap(({ type, detail }) =>
       type === "sluice:status" ? [(detail as { connection: string }).connection] : [],

@@ -1,4 +1,4 @@
-// The button that opens the panel. It tells when something has come that nobody has seen.
+// The button that opens the panel. While that is closed it tells when a person is waited for, and when an answer has come.
 import { useRef } from "preact/hooks";
 import { fetchAhead } from "./chunks.ts";
 import { Icon, icons } from "./icon.tsx";
@@ -7,18 +7,23 @@ import { useScene, useWords } from "./scene.ts";
 export function Launcher() {
   const { isOpen, options, chat, parts, open, close, launcher } = useScene();
   const say = useWords();
-  const seen = useRef(0);
-  const count = parts.turns.value.length;
-  if (isOpen.value) seen.current = count;
+  /** The newest turn that was seen from here while it was under way. */
+  const underWay = useRef<string | undefined>(undefined);
+  const newest = parts.turns.value.at(-1);
+  const turn = newest === undefined ? undefined : parts.turn(newest).value;
+  if (isOpen.value || !turn) underWay.current = undefined;
+  else if (turn.endedAt === null) underWay.current = newest;
   const running = chat.runningTurn.value;
   const isWaiting = running !== null && parts.turn(running).value?.state === "waiting";
+  const hasCome = underWay.current === newest && turn?.state === "completed";
+  const news = isOpen.value ? "" : isWaiting ? say("waiting") : hasCome ? say("answered_unseen") : "";
   return (
     <button
       type="button"
       class="launcher"
       part="launcher"
       aria-expanded={isOpen.value}
-      aria-label={`${say(isOpen.value ? "close" : "open")}: ${options.value.title ?? say("title")}`}
+      aria-label={`${say(isOpen.value ? "close" : "open")}: ${options.value.title ?? say("title")}${news && `, ${news}`}`}
       ref={launcher}
       onPointerEnter={() => void fetchAhead()}
       onFocus={() => void fetchAhead()}
@@ -27,7 +32,7 @@ export function Launcher() {
       <slot name="launcher">
         <Icon path={isOpen.value ? icons.close : icons.chat} />
       </slot>
-      {isWaiting && !isOpen.value && <span class="badge">!</span>}
+      {news && <span class={isWaiting ? "badge" : "badge answered"}>{isWaiting && "!"}</span>}
     </button>
   );
 }
