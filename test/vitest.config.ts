@@ -5,7 +5,7 @@ import { scaled } from "./support/scale.ts";
 /** What weighs memory, and what builds files that others serve. */
 const alone = ["test/e2e/{gateway-streams,package}.test.ts"];
 
-const slow = { testTimeout: 60_000, hookTimeout: 60_000 };
+const slow = { testTimeout: 60_000, hookTimeout: 60_000, expect: { poll: { timeout: 30_000 } } };
 
 // One group after the other: pure and in-process tests; those that start the real CLI, two files side by side (the machine has two cores, and
 // eight CLIs at once are five times slower each); those with a browser, which takes both cores for itself; what must be alone.

@@ -1,5 +1,5 @@
-// Images and documents on their way to the gateway, and back as blob: addresses. Nothing is fetched from anywhere else.
-import { attachmentTypes } from "../gateway/protocol/media.ts";
+// Images on their way to the gateway, and what it keeps on its way back, as blob: addresses. Nothing is fetched from anywhere else.
+import { imageTypes } from "../gateway/protocol/media.ts";
 import { signal, type Signal } from "@preact/signals";
 import type { Api } from "./api.ts";
 import type { Browser } from "./browser.ts";
@@ -97,7 +97,7 @@ export function createAttachments({ api, browser, onChange, onProblem }: Attachm
   return {
     images,
     async add(files) {
-      const isTaken = ({ type }: File) => attachmentTypes.some((known) => known === type);
+      const isTaken = ({ type }: File) => imageTypes.some((known) => known === type);
       const odd = files.find((file) => !isTaken(file));
       if (odd) onProblem(new ApiProblem("unsupported_media_type", 415, odd.name));
       const begun = files.filter(isTaken).map(begin);
@@ -125,8 +125,7 @@ export function createAttachments({ api, browser, onChange, onProblem }: Attachm
         some.map(async ({ id }) => {
           const begun = uploads.get(id)!;
           if (begun.image.state === "failed") begun.hash = upload(begun);
-          const source = { type: "attachment", attachment: await begun.hash };
-          return { type: begun.file.type.startsWith("image/") ? "image" : "document", source };
+          return { type: "image", source: { type: "attachment", attachment: await begun.hash } };
         }),
       ),
     url(hash) {

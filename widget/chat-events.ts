@@ -8,7 +8,6 @@ const turnStates = {
   turn_queued: "queued",
   turn_started: "running",
   approval_requested: "waiting",
-  approval_resolved: "running",
   turn_completed: "completed",
   turn_failed: "failed",
   turn_cancelled: "cancelled",
@@ -24,6 +23,8 @@ export function chatEventsOf(event: WireEvent, transcript: Transcript): ChatEven
   if (body.type === "approval_resolved") {
     const { approval, decision } = body;
     events.push({ type: "approval", ...of, approval, tool: transcript.approvals.get(approval)?.tool ?? "", decision });
+    // Another one may still wait, and the turn may have been ended meanwhile.
+    if (transcript.turns.get(of.turn)?.state === "running") events.push({ type: "turn", ...of, state: "running" });
   }
   if (body.type === "content_block_start" && body.content_block.type === "tool_use") {
     const { id, name } = body.content_block;

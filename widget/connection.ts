@@ -2,16 +2,10 @@
 import { eventTypes } from "../gateway/protocol/codes.ts";
 import type { Api } from "./api.ts";
 import type { Browser, EventSourceLike, Timer } from "./browser.ts";
+import type { Connection } from "./page.ts";
 import { asProblem, type ApiProblem } from "./problem.ts";
 import { createRetry } from "./retry.ts";
 import type { WireEvent } from "./transcript.ts";
-
-/**
- * `idle`: there is no session yet, or its stream is closed while the page is hidden. `live` begins with the first event or ping.
- * `signed_out`, `forbidden`, `gone` are not tried again on their own.
- */
-export type Connection =
-  "idle" | "connecting" | "live" | "reconnecting" | "offline" | "signed_out" | "forbidden" | "gone";
 
 export interface ConnectionOptions {
   readonly api: Api;

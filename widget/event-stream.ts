@@ -2,9 +2,10 @@
 // others. Where locks or channels are missing every page has its own. A hidden page keeps it only while something runs or is queued.
 import type { Api } from "./api.ts";
 import type { Browser, Channel, Timer } from "./browser.ts";
-import { openConnection, type Connection, type Line } from "./connection.ts";
+import { openConnection, type Line } from "./connection.ts";
 import { createFollower, type Follower, type Rating, type Told } from "./follower.ts";
 import { holdLock, holdOneOf } from "./locks.ts";
+import type { Connection } from "./page.ts";
 import type { WireEvent } from "./transcript.ts";
 
 export interface EventStream {

@@ -124,6 +124,6 @@ function focused(): HTMLElement | null {
 
 /** The texts of an answer, without its tools, buttons and thoughts. */
 function textOf(answer: Element | null): string {
-  const texts = answer?.querySelectorAll(':scope > [part="text"]') ?? [];
+  const texts = answer?.querySelectorAll(':scope > .messages > [part="text"]') ?? [];
   return [...texts].map((text) => text.textContent.trim()).join("\n");
 }

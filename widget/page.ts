@@ -37,7 +37,10 @@ export interface SluiceEvents {
   "sluice:error": { readonly code: string; readonly detail: string };
 }
 
-/** `idle`: there is no session yet, or its stream is closed while the page is hidden. */
+/**
+ * `idle`: there is no session yet, or its stream is closed while the page is hidden. `live` begins with the first event or ping.
+ * `signed_out`, `forbidden`, `gone` are not tried again on their own.
+ */
 export type Connection =
   "idle" | "connecting" | "live" | "reconnecting" | "offline" | "signed_out" | "forbidden" | "gone";
 

@@ -152,4 +152,19 @@ test("images are pasted and dropped", async () => {
   await give("drop");
   await widget.getByRole("img", { name: "drop.png" }).waitFor();
   await expect.poll(() => widget.locator(".draft-images .ready").count()).toBe(2);
+  // A text that is dropped goes where the browser puts it; a file that cannot be sent is said.
+  const isTaken = (text: string, type: string) =>
+    composer.evaluate(
+      (field, [text, type]) => {
+        const transfer = new DataTransfer();
+        if (type === "") transfer.setData("text/plain", text!);
+        else transfer.items.add(new File([text!], "notes", { type: type! }));
+        const drop = new DragEvent("drop", { bubbles: true, composed: true, cancelable: true, dataTransfer: transfer });
+        return !field.dispatchEvent(drop);
+      },
+      [text, type],
+    );
+  expect(await isTaken("some words", "")).toBe(false);
+  expect(await isTaken("some words", "application/pdf")).toBe(true);
+  await widget.locator(".problem", { hasText: "Files of this kind cannot be sent" }).waitFor();
 });

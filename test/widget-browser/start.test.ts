@@ -1,7 +1,7 @@
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openDrawingScene, type DrawingScene, type Pump } from "../support/drawing/page.ts";
-import { longSession } from "../support/drawing/transcripts.ts";
+import { longSession, oneTurnSession } from "../support/drawing/transcripts.ts";
 
 // What a page takes before anybody has opened the panel, and in which order a long conversation comes to be there.
 
@@ -75,6 +75,22 @@ test("the keys reach the first message of a conversation that was drawn from its
   );
   // Of forty.
   expect(focused).toContain("What about 961?");
+  await close();
+});
+
+test("what is open in a long answer stays so, in the same elements, when the messages before it come", async () => {
+  const { page, close } = await scene.openWidget();
+  await page.evaluate((session) => drawing.open(session), oneTurnSession);
+  const steps = page.locator('sluice-chat [part="tool"]');
+  await expect.poll(() => steps.count()).toBe(40);
+  const card = steps.nth(20);
+  await card.locator(".tool-head").click();
+  const output = await page.locator("sluice-chat").getByText("output 981").elementHandle();
+  const log = page.locator("sluice-chat .log");
+  await log.evaluate((it) => (it.scrollTop = 0));
+  await expect.poll(() => steps.count()).toBe(80);
+  expect(await output?.evaluate((it) => it.isConnected)).toBe(true);
+  expect(await page.locator("sluice-chat .messages").first().innerText()).toContain("Step 921");
   await close();
 });
 

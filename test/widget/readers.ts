@@ -1,6 +1,6 @@
 // Readers of a session's events, each in a tab, as the chat would be one.
 import { createApi } from "../../widget/api.ts";
-import type { Connection } from "../../widget/connection.ts";
+import type { Connection } from "../../widget/page.ts";
 import { openEventStream, type EventStream } from "../../widget/event-stream.ts";
 import type { WireEvent } from "../../widget/transcript.ts";
 import { delta } from "../support/log-drafts.ts";

@@ -1,8 +1,9 @@
 // One turn as a person sees it: what was asked, and what answered it. Each half is a place that the arrow keys go to.
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { Blocks } from "./blocks.tsx";
 import { Edit, PromptActions, TurnActions, TurnState } from "./chunks.ts";
 import { useScene, useWords } from "./scene.ts";
+import { textOf } from "../transcript-words.ts";
 import type { Message } from "../transcript.ts";
 
 const maxMessagesTogether = 10;
@@ -56,17 +57,14 @@ function PromptBlocks({ message, turn }: { readonly message: Message; readonly t
   );
 }
 
-export function textOf(message: Message): string {
-  return message.blocks.flatMap((block) => (block.type === "text" ? [block.text] : [])).join("\n");
-}
-
 function Answer({ turn, answers }: { readonly turn: string; readonly answers: readonly string[] }) {
   const say = useWords();
+  const groups = useGroups(answers);
   return (
     <article class="message answer" part="message answer" tabIndex={-1} aria-label={say("assistant")} data-turn={turn}>
-      {inGroups(answers).map((group) => (
-        <div key={group[0]} class="messages">
-          {group.map((id) => (
+      {[...groups].map(([group, ids]) => (
+        <div key={group} class="messages">
+          {ids.map((id) => (
             <AnswerMessage key={id} id={id} turn={turn} />
           ))}
         </div>
@@ -77,12 +75,15 @@ function Answer({ turn, answers }: { readonly turn: string; readonly answers: re
   );
 }
 
-/** A browser that lays out one more message looks at all that stand beside it, and an agent's answer may have hundreds. */
-function inGroups(ids: readonly string[]): readonly (readonly string[])[] {
-  const count = Math.ceil(ids.length / maxMessagesTogether);
-  return Array.from({ length: count }, (_, group) =>
-    ids.slice(group * maxMessagesTogether, (group + 1) * maxMessagesTogether),
-  );
+/**
+ * A browser that lays out one more message looks at all that stand beside it, and an agent's answer may have hundreds. By the group's number,
+ * counted from the message that was the first at first: older ones that come later leave all others in their groups.
+ */
+function useGroups(ids: readonly string[]): ReadonlyMap<number, readonly string[]> {
+  const first = useRef(ids[0]);
+  if (!ids.includes(first.current!)) first.current = ids[0];
+  const from = ids.indexOf(first.current!);
+  return Map.groupBy(ids, (_, index) => Math.floor((index - from) / maxMessagesTogether));
 }
 
 /** Until the words are there. */

@@ -14,7 +14,7 @@ export const icons = {
 
 export function Icon({ path }: { readonly path: string }) {
   return (
-    <svg class="icon" viewBox="0 0 24 24" aria-hidden="true">
+    <svg class={path === icons.chevron ? "icon chevron" : "icon"} viewBox="0 0 24 24" aria-hidden="true">
       <path d={path} />
     </svg>
   );

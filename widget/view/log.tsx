@@ -12,7 +12,7 @@ import { useScene, useWords } from "./scene.ts";
 import { Empty } from "./empty.tsx";
 
 export function Log() {
-  const { parts, chat, options, composer } = useScene();
+  const { parts, chat, options, composer, overlay } = useScene();
   const say = useWords();
   const follow = useMemo(createFollow, []);
   const scroller = useRef<HTMLElement>(null);
@@ -35,7 +35,7 @@ export function Log() {
   useLayoutEffect(() => void (sent > 0 && follow.toEnd()), [sent]);
   useLater(async () => (await more()).watchKeys(scroller.current!, content.current!, composer), []);
   return (
-    <div class="log-frame">
+    <div class="log-frame" inert={overlay.value === "sessions"}>
       <section
         class="log"
         part="log"

@@ -7,6 +7,9 @@ export const longMessages = 1000;
 /** A session that has so many messages. */
 export const longSession = "00000000-0000-4000-8000-000000001000";
 
+/** One whose messages are all of one turn: what an agent says between its calls. */
+export const oneTurnSession = "00000000-0000-4000-8000-000000001001";
+
 const answer = markdownOf("mixed", 1);
 const at = "2026-01-01T12:00:00.000Z";
 
@@ -15,13 +18,16 @@ export function pageOfLongTranscript(id: string, cursor: string | null, limit: n
   const newest = id === session ? 0 : Number(cursor ?? longMessages);
   const oldest = Math.max(newest - limit, 0);
   const numbers = Array.from({ length: newest - oldest }, (_, index) => newest - index);
-  const messages = numbers.map(messageOf);
+  const messages = numbers.map(id === oneTurnSession ? stepOf : messageOf);
   return {
     session: id,
     agent: "default",
     title: null,
     messages,
-    turns: messages.flatMap((message) => (message.role === "user" ? [turnOf(message)] : [])),
+    turns:
+      id === oneTurnSession
+        ? [turnOf(stepOf(1))]
+        : messages.flatMap((message) => (message.role === "user" ? [turnOf(message)] : [])),
     approvals: [],
     last_seq: newest,
     next_cursor: oldest === 0 ? null : String(oldest),
@@ -40,6 +46,22 @@ function messageOf(number: number): TranscriptMessage {
         role: "assistant",
         blocks: [{ type: "text", index: 0, text: `Message ${number}.\n\n${answer}` }],
       };
+}
+
+function stepOf(number: number): TranscriptMessage {
+  const message = messageOf(number === 1 ? 1 : 2);
+  if (number === 1) return message;
+  const call = {
+    type: "tool_use" as const,
+    index: 1,
+    id: `call-${number}`,
+    name: "Bash",
+    at,
+    input: { command: `ls ${number}` },
+    result: { content: `output ${number}`, is_error: false, at },
+  };
+  const text = { type: "text" as const, index: 0, text: `Step ${number}` };
+  return { ...message, id: `message-${number}`, seq: number, blocks: [text, call] };
 }
 
 function turnOf({ turn, seq }: TranscriptMessage): TranscriptTurn {

@@ -27,6 +27,8 @@ const longAnswer = 600;
 export function createAnnouncer(options: AnnouncerOptions): Announcer {
   const { polite, alert, words, plainText, now = Date.now } = options;
   let lastTool = -Infinity;
+  /** The turn that was last said to begin. */
+  let begun: string | undefined;
   /** The same words again are no change to a screen reader. */
   const speak = (region: typeof polite, text: string) => {
     region.value = region.peek() === text ? `${text}\u00a0` : text;
@@ -80,7 +82,10 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
       const say = words();
       switch (event.type) {
         case "turn":
-          if (event.state === "running") speak(polite, say("answer_begins"));
+          if (event.state === "cancelled") speak(polite, say("stopped"));
+          // Not again behind an approval.
+          if (event.state === "running" && event.turn !== begun) speak(polite, say("answer_begins"));
+          if (event.state === "running") begun = event.turn;
           return;
         case "tool": {
           if (now() - lastTool < toolPauseMs) return;

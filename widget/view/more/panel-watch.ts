@@ -1,6 +1,5 @@
 // What a panel watches beside its keys: files that are dropped on it, and what the on-screen keyboard leaves of a phone's screen. Each watches
 // until the function that it returns is called.
-import { imagesOf } from "../composer.tsx";
 
 export function watchDrops(
   panel: HTMLElement,
@@ -18,10 +17,12 @@ export function watchDrops(
     },
     drop(event: DragEvent) {
       setOver(false);
-      const files = imagesOf(event.dataTransfer);
+      const files = [...(event.dataTransfer?.files ?? [])];
+      // A text goes where the browser puts it.
+      if (files.length === 0) return;
       // A file that is dropped and not taken would be opened in place of the page.
       event.preventDefault();
-      if (files.length > 0) void addImages(files);
+      void addImages(files);
     },
   };
   for (const [type, listener] of Object.entries(listeners)) panel.addEventListener(type, listener as EventListener);

@@ -28,7 +28,9 @@ export function NotSent({ id, problem }: { readonly id: string; readonly problem
     <div class="failure" part="failure">
       <p>
         <Icon path={moreIcons.warning} />
-        <strong>{say("not_sent")}</strong>: {say.code(problem.code) ?? problem.detail}
+        <span>
+          <strong>{say("not_sent")}</strong>: {say.code(problem.code) ?? problem.detail}
+        </span>
       </p>
       <div class="row">
         <button type="button" class="button" onClick={() => void chat.resend(id)}>

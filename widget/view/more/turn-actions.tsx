@@ -4,9 +4,9 @@ import { IconButton } from "../buttons.tsx";
 import { CopyButton } from "./copy-button.tsx";
 import { icons as moreIcons } from "./icons.ts";
 import { icons } from "../icon.tsx";
-import { textOf } from "../exchange.tsx";
 import { useScene, useWords } from "../scene.ts";
 import type { TurnActionsProps } from "../chunks.ts";
+import { textOf } from "../../transcript-words.ts";
 import { Details } from "./details.tsx";
 
 export function TurnActions({ turn: id, answers }: TurnActionsProps) {
@@ -17,8 +17,7 @@ export function TurnActions({ turn: id, answers }: TurnActionsProps) {
   if (!turn || turn.endedAt === null) return null;
   const text = () =>
     answers
-      .map((message) => parts.message(message).peek())
-      .map((message) => (message ? textOf(message) : ""))
+      .map((message) => textOf(parts.message(message).peek()))
       .filter(Boolean)
       .join("\n\n");
   const rate = (rating: "up" | "down") => void chat.rate(id, turn.rating === rating ? null : rating);

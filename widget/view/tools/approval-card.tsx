@@ -111,10 +111,10 @@ export function useAnswer(approval: Approval): [boolean, (answer: ApprovalAnswer
     openHere.delete(approval.id);
     // The button that has the focus goes away with its card.
     composer.current?.focus({ preventScroll: true });
-    void chat
-      .approve(approval.id, given)
-      .catch(() => openHere.add(approval.id))
-      .finally(() => setSent(false));
+    chat.approve(approval.id, given).catch(() => {
+      openHere.add(approval.id);
+      setSent(false);
+    });
   };
   return [isSent, answer];
 }

@@ -46,7 +46,7 @@ function Card({ block, turn, approval }: ToolCardProps & { readonly approval: Ap
       <button type="button" class="tool-head" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
         <Icon path={icon} />
         <span class="tool-verb">{say(verb, { tool: name })}</span>
-        <span class={`tool-target${isCode ? " code" : ""}`} dir="auto">
+        <span class={`tool-target${isCode ? " exact" : ""}`} dir="auto">
           {target}
         </span>
         <ToolStatus block={block} state={state} />

@@ -1,0 +1,47 @@
+import { expect, test } from "vitest";
+import type { EventBody } from "../../gateway/protocol/events.ts";
+import { chatEventsOf } from "../../widget/chat-events.ts";
+import { applyEvents, fromPage, type Transcript, type WireEvent } from "../../widget/transcript.ts";
+import { requested, resolved } from "../support/approval-drafts.ts";
+import { queued } from "../support/log-drafts.ts";
+
+const session = "00000000-0000-4000-8000-000000000001";
+const at = "2026-01-01T12:00:00.000Z";
+
+/** The states of its turn that a page is told of, where these events come together. */
+function toldStates(...bodies: EventBody[]): string[] {
+  const begun: EventBody[] = [queued(session), { type: "turn_moved", position: null }];
+  const events = [...begun, ...bodies].map((body, index): WireEvent => ({
+    ...body,
+    seq: index + 1,
+    turn: "turn-1",
+    at,
+  }));
+  const empty: Transcript = fromPage({
+    session,
+    agent: "default",
+    title: null,
+    messages: [],
+    turns: [],
+    approvals: [],
+    last_seq: 0,
+    next_cursor: null,
+  });
+  const transcript = applyEvents(empty, events);
+  return events
+    .slice(begun.length)
+    .flatMap((event) => chatEventsOf(event, transcript))
+    .flatMap((event) => (event.type === "turn" ? [event.state] : []));
+}
+
+const cancelled: EventBody = { type: "turn_cancelled", by: { key: "alice" }, text: "" };
+const ask = (approval: string): EventBody => ({ ...requested(), approval });
+
+test("[T7] a turn is told to run again when nobody is waited for any more", () => {
+  expect(toldStates(ask("a1"), ask("a2"), resolved("a1"))).toEqual(["waiting", "waiting"]);
+  expect(toldStates(ask("a1"), resolved("a1"))).toEqual(["waiting", "running"]);
+});
+
+test("a turn that is ended while it waits is not told to run again", () => {
+  expect(toldStates(ask("a1"), resolved("a1"), cancelled)).toEqual(["waiting", "cancelled"]);
+});
