@@ -48,6 +48,22 @@ test("an approval is seen within 200 ms of its event, while another answer strea
   await widget.getByRole("button", { name: "Deny", exact: true }).click();
 });
 
+test("an answer that was given cannot be given again before it is known to have come", async () => {
+  const { page, widget, send } = await scene.open();
+  await send(command("touch once"));
+  const allow = widget.getByRole("button", { name: "Allow", exact: true });
+  await allow.waitFor();
+  // What the gateway makes of it does not come.
+  await page.route("**/api/approvals/*", (route) => route.fulfill({ json: {} }));
+  const answered = page.waitForResponse("**/api/approvals/*");
+  await allow.click();
+  await (await answered).finished();
+  await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+  expect(await allow.isDisabled()).toBe(true);
+  await widget.getByRole("button", { name: "Stop" }).click();
+  await allow.waitFor({ state: "detached" });
+});
+
 test("a denial tells the model why", async () => {
   const { widget, send, settled } = await scene.open();
   await send(command("touch there"));

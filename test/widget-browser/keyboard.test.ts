@@ -143,6 +143,28 @@ test("a conversation by keys: from message to message, into one and back, an app
   expect(await focused(opened)).toBe("Message");
 });
 
+test("the list of conversations by keys: what it covers is out of reach, and after a renaming the focus is where it was", async () => {
+  const opened = await scene.open();
+  const { page, widget, ask } = opened;
+  await ask("demo:text to be renamed");
+  await widget.getByRole("button", { name: "Conversations" }).press("Enter");
+  await expect.poll(() => focused(opened)).toBe("Search");
+  await widget.locator(".session").first().waitFor();
+  await page.keyboard.press("Shift+Tab");
+  expect(await widget.locator("article:focus").count()).toBe(0);
+  await widget.getByRole("button", { name: "Rename: demo:text to be renamed" }).press("Enter");
+  await expect.poll(() => focused(opened)).toBe("Rename");
+  await page.keyboard.press("Escape");
+  await expect.poll(() => focused(opened)).toBe("Rename: demo:text to be renamed");
+  await page.keyboard.press("Enter");
+  await page.keyboard.type("Renamed");
+  await page.keyboard.press("Enter");
+  await widget.locator(".session", { hasText: "Renamed" }).waitFor();
+  expect(await focused(opened)).toContain("Rename: ");
+  await page.keyboard.press("Escape");
+  expect(await focused(opened)).toBe("Message");
+});
+
 test("Enter in the middle of an input method's word sends nothing; Shift+Enter begins a line", async () => {
   const { page, widget, composer } = await scene.open();
   await composer.fill("にほん");
@@ -209,6 +231,9 @@ describe("a screen reader", () => {
     await expect.poll(said).toContain("May this command run?");
     await opened.widget.getByRole("button", { name: "Stop" }).click();
     await opened.settled();
+    // Not that it goes on to answer.
+    expect((await said()).filter((words) => words === "Answering")).toHaveLength(1);
+    await expect.poll(said).toContain("Stopped");
     await opened.ask("demo:error status=400");
     await expect.poll(said).toContain("The model does not answer");
   });
