@@ -87,6 +87,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
     opened.defer(() => worktrees.close());
     await checkWorktrees(config, worktrees);
     const newTurnId = createTurnIds();
+    const onBug = (error: unknown, id: string) => logger.error({ err: error, id }, "bug");
     let turns: Turns;
     let address = "";
     let isShuttingDown = false;
@@ -113,12 +114,12 @@ export async function startGateway(config: Config, { logger, version, openCaller
             onEvents: (events) => turns.onEvents(session, events),
             decide: (question, signal) => turns.approvals.ask(agent, session, question, signal),
             newTurnId,
+            onBug: (error) => onBug(error, session),
           }),
         );
       },
     });
     opened.defer(() => pool.close());
-    const onBug = (error: unknown, id: string) => logger.error({ err: error, id }, "bug");
     turns = createTurns({
       credentialOf: credential,
       onAnswer: snapshots.take,
