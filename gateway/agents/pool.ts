@@ -27,10 +27,10 @@ export interface PoolOptions {
 
 export interface Pool {
   /**
-   * The session's process, started if there is none, and kept from being ended until `release`. Waits for room. Rejects as `start` does.
-   * A turn and a call that warms the session up may both have it.
+   * The session's process, started if there is none, and kept from being ended until `release`. Waits for room. Rejects as `start` does,
+   * and at once where `signal` is aborted. A turn and a call that warms the session up may both have it.
    */
-  acquire(agent: AgentConfig, session: string, options?: { readonly isAnew: boolean }): Promise<Driver>;
+  acquire(agent: AgentConfig, session: string, options?: AcquireOptions): Promise<Driver>;
   release(session: string): void;
   /** The session's process, if it is up. */
   find(session: string): Promise<Driver | undefined>;
@@ -48,6 +48,13 @@ export interface Pool {
   processesOf(agent: string): ProcessCounts;
   /** Ends all, and takes no more. */
   close(): Promise<void>;
+}
+
+export interface AcquireOptions {
+  /** The process begins anew, though what the CLI knew of the session is lost. */
+  readonly isAnew?: boolean;
+  /** Aborted: nobody waits for it any more. */
+  readonly signal?: AbortSignal;
 }
 
 export interface ProcessCounts {
@@ -108,11 +115,28 @@ export function createPool(options: PoolOptions): Pool {
     spares.fill();
   });
 
-  async function acquire(agent: AgentConfig, session: string, { isAnew } = { isAnew: false }): Promise<Driver> {
+  /** A start cannot be broken off: what comes of it when nobody waits any more is given back. */
+  function acquire(agent: AgentConfig, session: string, options: AcquireOptions = {}): Promise<Driver> {
+    const { signal } = options;
+    return new Promise((resolve, reject) => {
+      signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+      bringUp(agent, session, options).then((driver) => {
+        if (signal?.aborted) release(session);
+        else resolve(driver);
+      }, reject);
+    });
+  }
+
+  async function bringUp(
+    agent: AgentConfig,
+    session: string,
+    { isAnew = false, signal }: AcquireOptions,
+  ): Promise<Driver> {
     const impatientAt = now() + memoryPatienceMs;
     // Looks again after every wait: another call for the same session may have started its process meanwhile, and there may be only one.
     for (;;) {
       if (isClosed) throw new GatewayError("shutting_down", "The gateway is shutting down.");
+      signal?.throwIfAborted();
       const member = members.get(session);
       if (!member) {
         const crowd = crowdBefore(agent, now() < impatientAt);
@@ -225,17 +249,19 @@ export function createPool(options: PoolOptions): Pool {
     if (driver?.isUsable === false || isStale(member)) await endIfIdle(member);
   }
 
+  function release(session: string): void {
+    const member = members.get(session);
+    if (member?.state !== "busy" || --member.holds > 0) return;
+    member.state = "idle";
+    member.idleSince = now();
+    released.resolve();
+    released = Promise.withResolvers();
+    void endIfUseless(member);
+  }
+
   return {
     acquire,
-    release(session) {
-      const member = members.get(session);
-      if (member?.state !== "busy" || --member.holds > 0) return;
-      member.state = "idle";
-      member.idleSince = now();
-      released.resolve();
-      released = Promise.withResolvers();
-      void endIfUseless(member);
-    },
+    release,
     find: async (session) => members.get(session)?.driver.catch(() => undefined),
     async end(session) {
       const member = members.get(session);
