@@ -23,6 +23,11 @@ export interface Admission {
   readonly session: SessionRow | undefined;
 }
 
+interface Placed extends Admission {
+  /** How many turns may come to wait below it. */
+  readonly levels: number;
+}
+
 export interface AdmissionDeps {
   readonly store: Store;
   readonly registry: Registry;
@@ -54,9 +59,10 @@ export async function admit(caller: Caller, request: TurnRequest, deps: Admissio
  * Throws a `GatewayError` where the request must not wait, or there is no room for it. Its place in the queue must be taken before
  * anything is awaited: of two requests at once both would find the last place free.
  */
-export function checkPlace({ agent, owner, session }: Admission, request: TurnRequest, deps: AdmissionDeps): void {
+export function checkPlace(admission: Placed, request: TurnRequest, deps: AdmissionDeps): void {
+  const { session } = admission;
   if (session && request.on_busy === "reject") checkIdle(session.session, deps.queue);
-  checkRoom(agent, owner, deps);
+  checkRoom(admission, deps);
 }
 
 /** A caller's name in the queue. */
@@ -87,10 +93,14 @@ function checkIdle(session: string, queue: Queue): void {
     throw new GatewayError("busy", "A turn of this session is running or waiting.");
 }
 
-function checkRoom(agent: AgentConfig, owner: Owner, { queue, limits, freeMemory }: AdmissionDeps): void {
+/** A turn for which there is a place takes none of the queue, nor do those before it that only have not begun yet. */
+function checkRoom({ agent, owner, session, levels }: Placed, { queue, limits, freeMemory }: AdmissionDeps): void {
   const caller = callerName(owner);
   const extra = { retry_after_s: retryAfterS };
-  if (queue.count((entry) => entry.caller === caller) >= limits.queue_per_caller)
+  const next = { turn: "", session: session?.session ?? "", agent: agent.name, caller, levels };
+  const waiting = queue.withoutPlace(next);
+  const waits = waiting.includes(next);
+  if (waits && waiting.filter((entry) => entry.caller === caller).length > limits.queue_per_caller)
     throw new GatewayError("too_many_requests", "Too many turns of yours are waiting. Try again later.", {
       ...extra,
       headers: {
@@ -98,7 +108,8 @@ function checkRoom(agent: AgentConfig, owner: Owner, { queue, limits, freeMemory
         RateLimit: `"waiting-caller";r=0`,
       },
     });
-  if (queue.length >= limits.queue || queue.count((entry) => entry.agent === agent.name) >= agent.queue)
+  const ofAgent = waiting.filter((entry) => entry.agent === agent.name).length;
+  if (waits && (waiting.length > limits.queue || ofAgent > agent.queue))
     throw new GatewayError("queue_full", "Too many turns are waiting. Try again later.", extra);
   if (freeMemory() < limits.min_free_memory_mb * 1024 * 1024)
     throw new GatewayError("no_capacity", "The machine has too little free memory. Try again later.", extra);

@@ -178,7 +178,7 @@ export function createTurns(deps: TurnsDeps): Turns {
     const admission = await admit(caller, request, admissionDeps);
     await supervision.check(caller, admission.agent);
     const levels = await supervision.levels(callerBy(caller), admission.agent.name);
-    checkPlace(admission, request, admissionDeps);
+    checkPlace({ ...admission, levels }, request, admissionDeps);
     supervision.checkCount(caller);
     const turn: NewTurn = {
       turn: newTurnId(),

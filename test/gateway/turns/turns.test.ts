@@ -279,6 +279,26 @@ describe("caps [T6]", () => {
     expect(scene.turns.queueLength).toBe(3);
   });
 
+  test.each([0, 1])(
+    "[T6] with room for %i in its queue an agent refuses what would wait, and nothing else",
+    async (queue) => {
+      const scene = open({ agents: [readAgent({ queue, running_turns: 3 })] });
+      const outcomes = await Promise.allSettled(Array.from({ length: 6 }, () => scene.create()));
+      expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(3 + queue);
+      for (const outcome of outcomes.filter(({ status }) => status === "rejected"))
+        expect(outcome).toMatchObject({ reason: { code: "queue_full" } });
+    },
+  );
+
+  test("[T6] turns that wait for another agent's cap keep nobody from a free place", async () => {
+    const agents = [readAgent({ name: "default" }), readAgent({ name: "small", running_turns: 1 })];
+    const scene = open({ agents, limits: { queue: 1, queue_per_caller: 1 } });
+    await scene.create({ agent: "small" });
+    await scene.create({ agent: "small" });
+    await expect(scene.create({ agent: "small" })).rejects.toMatchObject({ code: "too_many_requests" });
+    await scene.running((await scene.create()).turn);
+  });
+
   test("a full disk refuses a prompt, gives its place back, and it can be sent again", async () => {
     const scene = open({ isQuick: true });
     scene.store.isFull = true;
