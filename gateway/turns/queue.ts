@@ -27,8 +27,11 @@ export interface Caps {
 export interface Queue {
   readonly length: number;
   count(matches: (entry: Waiting) => boolean): number;
-  /** Of those that wait and `next`, which comes behind them: for whom there is no place now. Others only have not begun yet. */
-  withoutPlace(next: Waiting): Waiting[];
+  /**
+   * Of those that wait and `next`, which comes behind them: for whom there is no place now. Others only have not begun yet. `endedTurn`
+   * is one that has only not finished yet.
+   */
+  withoutPlace(next: Waiting, endedTurn?: string): Waiting[];
   /** Puts it behind all of its caller and agent, or before everything else of its session. */
   add(entry: Waiting, where: "last" | "first_of_session"): void;
   /** Takes one that waits out; false if it does not wait. */
@@ -123,8 +126,8 @@ export function createQueue(caps: Caps): Queue {
       return waiting.length;
     },
     count: (matches) => countOf(waiting, matches),
-    withoutPlace(next) {
-      const begun = new Map(running);
+    withoutPlace(next, endedTurn) {
+      const begun = new Map([...running].filter(([, { turn }]) => turn !== endedTurn));
       const sessions = new Set(begun.keys());
       return [...fairOrder.of(waiting), next].filter((entry) => {
         const isFirstOfSession = !sessions.has(entry.session);

@@ -117,6 +117,22 @@ describe("a busy session", () => {
     expect(await scene.turns.list(alice, { limit: 10 })).toHaveLength(1);
   });
 
+  test("[T1] a session is not busy with a turn whose end can be seen, though its process is still set back", async () => {
+    const scene = open({ agents: [readAgent({ queue: 0 })] });
+    const { turn, session } = await scene.create();
+    const driver = await scene.running(turn);
+    await expect(scene.create({ session, on_busy: "reject" })).rejects.toMatchObject({ code: "busy" });
+    const isSetBack = Promise.withResolvers<void>();
+    driver.finish(completed("done"), isSetBack.promise);
+    await scene.inState(turn, "completed");
+    const next = await scene.create({ session, on_busy: "reject" });
+    await expect(scene.create({ session, on_busy: "reject" })).rejects.toMatchObject({ code: "busy" });
+    expect(driver.requests).toHaveLength(1);
+    isSetBack.resolve();
+    (await scene.running(next.turn)).finish();
+    await scene.inState(next.turn, "completed");
+  });
+
   test("[T1] of two prompts at once that do not want to wait, one is refused", async () => {
     const { scene, first, session } = await busy();
     scene.started[0]!.finish();
