@@ -148,7 +148,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
     try {
       await pool.end(session);
       // What its process said at its end is stored first: there must be no session without a row that is written to.
-      await log.commit([]);
+      await log.appendNow({ session, events: [] });
       const removed = await store.removeSession(caller, session);
       if (!removed) throw noSession(session);
       log.removed(session);

@@ -276,7 +276,7 @@ export function createTurns(deps: TurnsDeps): Turns {
   async function endTurns(caller: Caller, isIts: (turn: { session: string; agent: string }) => boolean): Promise<void> {
     await recovery;
     // What was taken just before is stored first: an unstored turn cannot be cancelled.
-    await log.commit([]);
+    await log.appendNow({ session: "", events: [] });
     const its = [...dispatcher.all()].filter(({ turn, agentName }) =>
       isIts({ session: turn.session, agent: agentName }),
     );
