@@ -64,7 +64,10 @@ export interface Turns {
   workOf(agent: AgentConfig): Work;
   /** Events of a process, in order; for the pool. */
   onEvents(session: string, events: readonly TurnEvent[]): void;
-  /** Sees to what an earlier gateway left. Call once, before anything else. */
+  /**
+   * Sees to what an earlier gateway left. Call it before anything else, and again where it rejects with `not_ready`: the store has no room.
+   * Until then whoever asks for something is refused in the same way.
+   */
   recover(): Promise<void>;
   /** Takes no more turns, lets running ones go on for `graceMs`, then cancels them and gives them a moment to end. What waits stays stored. */
   drain(graceMs: number): Promise<void>;

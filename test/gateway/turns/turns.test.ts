@@ -380,6 +380,40 @@ describe("both ends of a gateway's life", () => {
     await scene.inState(third, "completed");
   });
 
+  test("[T2, L3] a start on a full disk refuses what is asked, and sees to what was left once there is room", async () => {
+    const store = openTestStore();
+    const made = sessionWrite();
+    const { session } = made.session;
+    const [ran, waits] = [newTurn(session), newTurn(session)];
+    await store.commit([
+      made,
+      ...[ran, waits].flatMap((turn) => [
+        { kind: "turn" as const, turn },
+        eventsWrite(session, newEvent(queued(session), turn.turn)),
+      ]),
+      { kind: "turn_state", turn: ran.turn, state: "running", at: 1 },
+    ]);
+    store.isFull = true;
+    const scene = open({ store });
+    for (let times = 0; times < 2; times++) {
+      const asked = [
+        scene.turns.recover(),
+        scene.create(),
+        scene.turns.cancel(alice, ran.turn),
+        scene.turns.closeSession(alice, session),
+      ];
+      for (const { status, reason } of (await Promise.allSettled(asked)) as PromiseRejectedResult[])
+        expect([status, reason]).toMatchObject(["rejected", { code: "not_ready" }]);
+    }
+    store.isFull = false;
+    await until("room", () => scene.log.isHealthy, 30_000);
+    await scene.turns.recover();
+    expect(await scene.turns.get(alice, ran.turn)).toMatchObject({ ending: { code: "gateway_restarted" } });
+    (await scene.running(waits.turn)).finish();
+    await scene.inState(waits.turn, "completed");
+    expect(scene.started).toHaveLength(1);
+  });
+
   test("[T2] a place in the line that is another after a restart is told", async () => {
     const store = openTestStore();
     const made = sessionWrite();
