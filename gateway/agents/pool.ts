@@ -5,7 +5,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { Driver } from "../claude/driver.ts";
 import { failure, type Failure } from "../claude/outcome.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
-import { GatewayError } from "../protocol/errors.ts";
+import { GatewayError, retryAfterS } from "../protocol/errors.ts";
 import type { Limits } from "../protocol/limits.ts";
 import { watchMemory, type Measured, type MemoryWatchOptions } from "./memory.ts";
 import type { Registry } from "./registry.ts";
@@ -53,6 +53,8 @@ export interface Pool {
 export interface AcquireOptions {
   /** The process begins anew, though what the CLI knew of the session is lost. */
   readonly isAnew?: boolean;
+  /** Where only the end of a turn, or memory from elsewhere, would make room: rejects with `no_capacity` rather than waits for it. */
+  readonly onlyIfRoom?: boolean;
   /** Aborted: nobody waits for it any more. */
   readonly signal?: AbortSignal;
 }
@@ -130,7 +132,7 @@ export function createPool(options: PoolOptions): Pool {
   async function bringUp(
     agent: AgentConfig,
     session: string,
-    { isAnew = false, signal }: AcquireOptions,
+    { isAnew = false, onlyIfRoom = false, signal }: AcquireOptions,
   ): Promise<Driver> {
     const impatientAt = now() + memoryPatienceMs;
     // Looks again after every wait: another call for the same session may have started its process meanwhile, and there may be only one.
@@ -139,6 +141,7 @@ export function createPool(options: PoolOptions): Pool {
       signal?.throwIfAborted();
       const member = members.get(session);
       if (!member) {
+        if (onlyIfRoom) checkRoom(agent);
         const crowd = crowdBefore(agent, now() < impatientAt);
         if (crowd.length === 0) return add(agent, session, "busy", isAnew).driver;
         await oneLess(crowd);
@@ -205,6 +208,14 @@ export function createPool(options: PoolOptions): Pool {
     if (ofAgent.length >= (agent.processes ?? Infinity)) return ofAgent;
     if (all.length >= limits.processes) return all;
     return isPatient && isShortOfMemory() ? all : [];
+  }
+
+  function checkRoom(agent: AgentConfig): void {
+    const crowd = crowdBefore(agent, false);
+    const isCrowded = crowd.length > 0 && crowd.every(({ state }) => state === "busy");
+    if (!isCrowded && !isShortOfMemory()) return;
+    const words = "There is no room for another process now. Try again later.";
+    throw new GatewayError("no_capacity", words, { retry_after_s: retryAfterS });
   }
 
   /** Waits until one of them has gone, or a turn has ended, or memory may be back. */

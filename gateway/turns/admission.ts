@@ -2,7 +2,7 @@
 import { checkWishes, type Registry } from "../agents/registry.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
 import { gatewayCaller, type Caller, type Owner } from "../protocol/callers.ts";
-import { GatewayError } from "../protocol/errors.ts";
+import { GatewayError, retryAfterS } from "../protocol/errors.ts";
 import type { Limits } from "../protocol/limits.ts";
 import { promptText } from "../protocol/prompt.ts";
 import type { CreateTurn } from "../protocol/requests.ts";
@@ -41,9 +41,6 @@ export interface AdmissionDeps {
   /** In bytes. */
   readonly freeMemory: () => number;
 }
-
-/** When a client that was refused for want of room may try again. */
-export const retryAfterS = 10;
 
 /** Throws a `GatewayError` where the request is refused. */
 export async function admit(caller: Caller, request: TurnRequest, deps: AdmissionDeps): Promise<Admission> {

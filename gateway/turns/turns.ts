@@ -7,7 +7,7 @@ import type { EventLog } from "../log/event-log.ts";
 import { keepAttachments } from "../log/prompt-attachments.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
 import { callerBy, gatewayCaller, type Caller } from "../protocol/callers.ts";
-import { GatewayError } from "../protocol/errors.ts";
+import { GatewayError, retryAfterS } from "../protocol/errors.ts";
 import type { TurnEvent } from "../protocol/events.ts";
 import type { Limits } from "../protocol/limits.ts";
 import {
@@ -22,7 +22,7 @@ import {
 } from "../store/port.ts";
 import { createAgentWork, type Work } from "./agent-work.ts";
 import { createApprovals, type Approvals } from "./approvals.ts";
-import { admit, checkPlace, retryAfterS, type Admission, type TurnRequest } from "./admission.ts";
+import { admit, checkPlace, type Admission, type TurnRequest } from "./admission.ts";
 import { createClosing, noSession } from "./closing.ts";
 import { createDiagnostics } from "./diagnostics.ts";
 import { createDispatcher } from "./dispatcher.ts";
