@@ -1,6 +1,7 @@
 // [P4] Bytes of the PTY → values of JSON lines, in any chunking. A bounded incremental parser: the one buffer holds the
 // unfinished line, at most `maxLineBytes`; what is longer is dropped up to its end and reported, as is what is nested too deep to be
 // written as JSON again. Pure, never throws.
+import { isNestedDeeper, maxLevels } from "../protocol/nesting.ts";
 
 /** A line as a value. `noise` is a line that is no JSON object, or none to go on with; its text is cut to 2,000 characters. */
 export type Line =
@@ -19,9 +20,6 @@ export interface LineReader {
 }
 
 export const defaultMaxLineBytes = 64 * 1024 * 1024;
-
-/** `JSON.parse` takes any depth; `JSON.stringify` and whatever else recurses overflows the stack from a few thousand levels on. */
-const maxLevels = 500;
 
 const newline = 0x0a;
 const maxNoiseChars = 2000;
@@ -93,21 +91,7 @@ function readLine(raw: string, isWhole: boolean): Line | undefined {
 function bounded(value: Record<string, unknown>, raw: string): Line {
   // Every level takes two characters: most lines are too short to need a look.
   const mayBeDeep = raw.length > 2 * maxLevels;
-  return mayBeDeep && isTooDeep(value) ? noise("too_deep", raw) : { kind: "json", value };
-}
-
-/** Level by level, since recursion is what the limit is for. */
-function isTooDeep(value: object): boolean {
-  let level = [value];
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth === maxLevels) return true;
-    const below: object[] = [];
-    for (const node of level)
-      for (const child of Array.isArray(node) ? (node as unknown[]) : Object.values(node))
-        if (typeof child === "object" && child !== null) below.push(child);
-    level = below;
-  }
-  return false;
+  return mayBeDeep && isNestedDeeper(value, maxLevels) ? noise("too_deep", raw) : { kind: "json", value };
 }
 
 function fromBrace(text: string): string {
