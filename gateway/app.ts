@@ -29,9 +29,11 @@ import { mountTranscript } from "./http/transcript.ts";
 import { mountTurns } from "./http/turns.ts";
 import { mountUsage } from "./http/usage.ts";
 import { mountWidget } from "./http/widget.ts";
+import { noRoom } from "./log/event-log.ts";
 import type { Mcp } from "./mcp/server.ts";
 import type { Caller } from "./protocol/callers.ts";
 import { GatewayError } from "./protocol/errors.ts";
+import { StoreFull } from "./store/port.ts";
 
 export interface AppDeps extends Omit<RouteDeps, "tickets" | "isGood" | "rates">, GuardOptions {
   readonly keys: KeyRing;
@@ -92,6 +94,7 @@ export function createApp(options: AppDeps): Hono<Env> {
   app.notFound((c) => problem(c, new GatewayError("not_found", "There is nothing at this address.")));
   app.onError((error, c) => {
     if (error instanceof GatewayError) return refusal(c, error);
+    if (error instanceof StoreFull) return refusal(c, noRoom());
     // The client went away in the middle of its body: nobody's bug, and nobody reads the answer.
     if (error === c.env?.incoming?.errored)
       return problem(c, new GatewayError("invalid_request", "The body broke off."));

@@ -34,6 +34,7 @@ import type { Limits } from "./protocol/limits.ts";
 import type { Store } from "./store/port.ts";
 import { openSqliteStore } from "./store/sqlite.ts";
 import { createAgents } from "./turns/agents.ts";
+import { recoverInTime } from "./turns/recovery.ts";
 import { createTurnIds } from "./turns/turn-id.ts";
 import { createSessions } from "./turns/sessions.ts";
 import { createTurns, type Turns } from "./turns/turns.ts";
@@ -87,6 +88,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
     opened.defer(() => worktrees.close());
     await checkWorktrees(config, worktrees);
     const newTurnId = createTurnIds();
+    const onBug = (error: unknown, id: string) => logger.error({ err: error, id }, "bug");
     let turns: Turns;
     let address = "";
     let isShuttingDown = false;
@@ -113,12 +115,12 @@ export async function startGateway(config: Config, { logger, version, openCaller
             onEvents: (events) => turns.onEvents(session, events),
             decide: (question, signal) => turns.approvals.ask(agent, session, question, signal),
             newTurnId,
+            onBug: (error) => onBug(error, session),
           }),
         );
       },
     });
     opened.defer(() => pool.close());
-    const onBug = (error: unknown, id: string) => logger.error({ err: error, id }, "bug");
     turns = createTurns({
       credentialOf: credential,
       onAnswer: snapshots.take,
@@ -186,7 +188,11 @@ export async function startGateway(config: Config, { logger, version, openCaller
     });
     address = await listen(server, config);
     data.announce(localAddress(address));
-    await turns.recover();
+    await recoverInTime(() => turns.recover(), {
+      isOver: () => isShuttingDown,
+      onWait: () => logger.warn("nothing can be stored: the turns that an earlier gateway left have to wait"),
+      onBug: (error) => onBug(error, "recovery"),
+    });
     pool.fill();
     sweepWorktrees(worktrees, registry, logger).catch((error: unknown) => onBug(error, "worktrees"));
     logger.info({ address, claude: cli.version, agents: registry.agents.map(({ name }) => name) }, "listening");

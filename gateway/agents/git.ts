@@ -37,14 +37,16 @@ export interface GitOptions {
   readonly runFolder: string;
 }
 
-/** `stderr` is for the operator: it may name folders. */
+/** `stderr` is for the operator: it may name folders. `exitCode` is null where git did not run to its end. */
 export class GitFailure extends Error {
   override readonly name = "GitFailure";
   readonly stderr: string;
+  readonly exitCode: number | null;
 
-  constructor(command: string, why: string, stderr: string) {
+  constructor(command: string, why: string, { stderr, exitCode }: Pick<GitFailure, "stderr" | "exitCode">) {
     super(`git ${command} ${why}: ${stderr.trim()}`);
     this.stderr = stderr;
+    this.exitCode = exitCode;
   }
 }
 
@@ -121,7 +123,8 @@ interface Spawned extends GitCall {
 function runGit(binary: string, args: readonly string[], call: Spawned): Promise<GitOutput> {
   const { cwd, env, input, signal, maxBytes = defaultMaxBytes, timeoutMs = defaultTimeoutMs } = call;
   return new Promise((resolve, reject) => {
-    const fail = (why: string) => reject(new GitFailure(args[0]!, why, stderr));
+    const fail = (why: string, exitCode: number | null = null) =>
+      reject(new GitFailure(args[0]!, why, { stderr, exitCode }));
     const chunks: Buffer[] = [];
     let size = 0;
     let stderr = "";
@@ -160,7 +163,7 @@ function runGit(binary: string, args: readonly string[], call: Spawned): Promise
       done();
       if (why !== undefined) return fail(why);
       const isCut = size > maxBytes;
-      if (code !== 0 && !isCut) return fail(by === null ? `ended with ${code}` : `was ended by ${by}`);
+      if (code !== 0 && !isCut) return fail(by === null ? `ended with ${code}` : `was ended by ${by}`, code);
       resolve({ bytes: Buffer.concat(chunks).subarray(0, maxBytes), isCut });
     });
   });

@@ -5,7 +5,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { Driver } from "../claude/driver.ts";
 import { failure, type Failure } from "../claude/outcome.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
-import { GatewayError } from "../protocol/errors.ts";
+import { GatewayError, retryAfterS } from "../protocol/errors.ts";
 import type { Limits } from "../protocol/limits.ts";
 import { watchMemory, type Measured, type MemoryWatchOptions } from "./memory.ts";
 import type { Registry } from "./registry.ts";
@@ -27,10 +27,10 @@ export interface PoolOptions {
 
 export interface Pool {
   /**
-   * The session's process, started if there is none, and kept from being ended until `release`. Waits for room. Rejects as `start` does.
-   * A turn and a call that warms the session up may both have it.
+   * The session's process, started if there is none, and kept from being ended until `release`. Waits for room. Rejects as `start` does,
+   * and at once where `signal` is aborted. A turn and a call that warms the session up may both have it.
    */
-  acquire(agent: AgentConfig, session: string, options?: { readonly isAnew: boolean }): Promise<Driver>;
+  acquire(agent: AgentConfig, session: string, options?: AcquireOptions): Promise<Driver>;
   release(session: string): void;
   /** The session's process, if it is up. */
   find(session: string): Promise<Driver | undefined>;
@@ -48,6 +48,15 @@ export interface Pool {
   processesOf(agent: string): ProcessCounts;
   /** Ends all, and takes no more. */
   close(): Promise<void>;
+}
+
+export interface AcquireOptions {
+  /** The process begins anew, though what the CLI knew of the session is lost. */
+  readonly isAnew?: boolean;
+  /** Where only the end of a turn, or memory from elsewhere, would make room: rejects with `no_capacity` rather than waits for it. */
+  readonly onlyIfRoom?: boolean;
+  /** Aborted: nobody waits for it any more. */
+  readonly signal?: AbortSignal;
 }
 
 export interface ProcessCounts {
@@ -108,13 +117,31 @@ export function createPool(options: PoolOptions): Pool {
     spares.fill();
   });
 
-  async function acquire(agent: AgentConfig, session: string, { isAnew } = { isAnew: false }): Promise<Driver> {
+  /** A start cannot be broken off: what comes of it when nobody waits any more is given back. */
+  function acquire(agent: AgentConfig, session: string, options: AcquireOptions = {}): Promise<Driver> {
+    const { signal } = options;
+    return new Promise((resolve, reject) => {
+      signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+      bringUp(agent, session, options).then((driver) => {
+        if (signal?.aborted) release(session);
+        else resolve(driver);
+      }, reject);
+    });
+  }
+
+  async function bringUp(
+    agent: AgentConfig,
+    session: string,
+    { isAnew = false, onlyIfRoom = false, signal }: AcquireOptions,
+  ): Promise<Driver> {
     const impatientAt = now() + memoryPatienceMs;
     // Looks again after every wait: another call for the same session may have started its process meanwhile, and there may be only one.
     for (;;) {
       if (isClosed) throw new GatewayError("shutting_down", "The gateway is shutting down.");
+      signal?.throwIfAborted();
       const member = members.get(session);
       if (!member) {
+        if (onlyIfRoom) checkRoom(agent);
         const crowd = crowdBefore(agent, now() < impatientAt);
         if (crowd.length === 0) return add(agent, session, "busy", isAnew).driver;
         await oneLess(crowd);
@@ -183,6 +210,14 @@ export function createPool(options: PoolOptions): Pool {
     return isPatient && isShortOfMemory() ? all : [];
   }
 
+  function checkRoom(agent: AgentConfig): void {
+    const crowd = crowdBefore(agent, false);
+    const isCrowded = crowd.length > 0 && crowd.every(({ state }) => state === "busy");
+    if (!isCrowded && !isShortOfMemory()) return;
+    const words = "There is no room for another process now. Try again later.";
+    throw new GatewayError("no_capacity", words, { retry_after_s: retryAfterS });
+  }
+
   /** Waits until one of them has gone, or a turn has ended, or memory may be back. */
   async function oneLess(crowd: readonly Member[]): Promise<void> {
     const ending = crowd.find((member) => member.state === "ending");
@@ -225,17 +260,19 @@ export function createPool(options: PoolOptions): Pool {
     if (driver?.isUsable === false || isStale(member)) await endIfIdle(member);
   }
 
+  function release(session: string): void {
+    const member = members.get(session);
+    if (member?.state !== "busy" || --member.holds > 0) return;
+    member.state = "idle";
+    member.idleSince = now();
+    released.resolve();
+    released = Promise.withResolvers();
+    void endIfUseless(member);
+  }
+
   return {
     acquire,
-    release(session) {
-      const member = members.get(session);
-      if (member?.state !== "busy" || --member.holds > 0) return;
-      member.state = "idle";
-      member.idleSince = now();
-      released.resolve();
-      released = Promise.withResolvers();
-      void endIfUseless(member);
-    },
+    release,
     find: async (session) => members.get(session)?.driver.catch(() => undefined),
     async end(session) {
       const member = members.get(session);

@@ -34,13 +34,15 @@ export async function findRepository(git: Git, workspace: string): Promise<Repos
   }
 }
 
-/** The commit that a name stands for; undefined if it stands for none. */
+/** The commit that a name stands for; undefined if it stands for none, or the repository is gone. Rejects where git cannot tell. */
 export async function findCommit(git: Git, gitFolder: string, name: string): Promise<string | undefined> {
+  if (!isThere(gitFolder)) return undefined;
   const args = ["rev-parse", "--verify", "--quiet", "--end-of-options", `${name}^{commit}`];
   return git.run(args, { cwd: gitFolder, env: { GIT_DIR: gitFolder } }).then(
     (output) => linesOf(output)[0],
     (error: unknown) => {
-      if (error instanceof GitFailure) return undefined;
+      // So git says that there is none. Any other failure says nothing: taken for none, commits would be thrown away.
+      if (error instanceof GitFailure && error.exitCode === 1 && error.stderr === "") return undefined;
       throw error;
     },
   );

@@ -28,6 +28,8 @@ export interface DriverOptions extends LaunchOptions {
   readonly deadlines?: Partial<Deadlines>;
   /** Makes the id of a turn that the CLI begins by itself. */
   readonly newTurnId?: () => string;
+  /** A bug in reading what the CLI wrote, or in `onEvents`: it ends this process, and a running turn fails. Once a process. */
+  readonly onBug: (error: unknown) => void;
 }
 
 /** In milliseconds. */
@@ -93,13 +95,14 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
   let isReady = false;
   let isUsable = true;
   let isGone = false;
+  let isBroken = false;
   let answerUuid: string | undefined;
   let endedFor: Failure | undefined;
   const noise = createNoise();
   let running: RunningTurn | undefined;
   const questions = createQuestions(options.decide);
 
-  const child = await launch(options, onLines);
+  const child = await launch(options, (lines) => containBugs(() => isBroken || onLines(lines)));
   const control = createControl({ write: child.write, decide: ask });
 
   const startTimer = setTimeout(
@@ -134,6 +137,18 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
     setNotReady(new StartFailure(reason));
     isUsable = false;
     void end();
+  }
+
+  /** Output comes from an event of the PTY: what were thrown there would end the gateway. */
+  function containBugs(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (isBroken) return;
+      isBroken = true;
+      options.onBug(error);
+      void end(failure("internal"));
+    }
   }
 
   function onLines(lines: Line[]): void {
@@ -200,7 +215,7 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
 
   function emit(events: TurnEvent[]): void {
     if (events.length === 0) return;
-    options.onEvents(events);
+    containBugs(() => options.onEvents(events));
     const ending = events.find((event) => running && event.turn === running.turn && isTerminal(event));
     if (!ending || !running) return;
     const { settle } = running;

@@ -1,10 +1,16 @@
 // [P4] Bytes of the PTY → values of JSON lines, in any chunking. A bounded incremental parser: the one buffer holds the
-// unfinished line, at most `maxLineBytes`; what is longer is dropped up to its end and reported. Pure, never throws.
+// unfinished line, at most `maxLineBytes`; what is longer is dropped up to its end and reported, as is what is nested too deep to be
+// written as JSON again. Pure, never throws.
+import { isNestedDeeper, maxLevels } from "../protocol/nesting.ts";
 
-/** A line as a value. `noise` is a line that is no JSON object; its text is cut to 2,000 characters. */
+/** A line as a value. `noise` is a line that is no JSON object, or none to go on with; its text is cut to 2,000 characters. */
 export type Line =
   | { readonly kind: "json"; readonly value: Record<string, unknown> }
-  | { readonly kind: "noise"; readonly reason: "not_json" | "too_long" | "incomplete"; readonly text: string };
+  | {
+      readonly kind: "noise";
+      readonly reason: "not_json" | "too_long" | "too_deep" | "incomplete";
+      readonly text: string;
+    };
 
 export interface LineReader {
   /** The lines that this chunk completes, in order. */
@@ -68,7 +74,7 @@ export function createLineReader(maxLineBytes: number = defaultMaxLineBytes): Li
 
 function readLine(raw: string, isWhole: boolean): Line | undefined {
   const clean = parseObject(raw.trim());
-  if (clean) return { kind: "json", value: clean };
+  if (clean) return bounded(clean, raw);
   const text = withoutControls(raw);
   const value =
     parseObject(text) ??
@@ -76,10 +82,16 @@ function readLine(raw: string, isWhole: boolean): Line | undefined {
     parseObject(fromBrace(text)) ??
     // So does a control string without its end: by the terminal's rules it would take the JSON with it.
     parseObject(withoutControls(fromBrace(raw)));
-  if (value) return { kind: "json", value };
+  if (value) return bounded(value, raw);
   const visible = text.replaceAll("\u007f", "");
   if (visible === "") return undefined;
   return noise(isWhole ? "not_json" : "incomplete", visible);
+}
+
+function bounded(value: Record<string, unknown>, raw: string): Line {
+  // Every level takes two characters: most lines are too short to need a look.
+  const mayBeDeep = raw.length > 2 * maxLevels;
+  return mayBeDeep && isNestedDeeper(value, maxLevels) ? noise("too_deep", raw) : { kind: "json", value };
 }
 
 function fromBrace(text: string): string {

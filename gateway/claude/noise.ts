@@ -32,6 +32,7 @@ function noticeOf(line: Extract<Line, { kind: "noise" }>): EventOf<"notice"> {
   const said = {
     not_json: "The CLI wrote a line that is not part of its protocol.",
     too_long: "The CLI wrote a line that is too long to read.",
+    too_deep: "The CLI wrote a line that is nested too deep to read.",
     incomplete: "The CLI ended in the middle of a line.",
   };
   return { type: "notice", kind: `line_${line.reason}`, text: said[line.reason] };

@@ -52,9 +52,7 @@ const stderrRingBytes = 64 * 1024;
 
 export function startProcess({ binary, command, folder, onLines, maxLineBytes }: StartOptions): ClaudeProcess {
   folder.write(command.files);
-  // Both ends are opened here and without waiting, so that the shell's own open does not block, and the other end never hangs up.
-  const stdinFd = openSync(folder.stdin, constants.O_RDWR | constants.O_NONBLOCK);
-  const stderrFd = openSync(folder.stderr, constants.O_RDWR | constants.O_NONBLOCK);
+  const { stdinFd, stderrFd } = openFifos(folder);
   const script = `exec "$0" "$@" <${quoted(folder.stdin)} 2>${quoted(folder.stderr)}`;
   let pty: ReturnType<typeof spawnPty> | undefined;
   try {
@@ -112,6 +110,18 @@ export function startProcess({ binary, command, folder, onLines, maxLineBytes }:
     stderrTail: ring.tail,
     end: (withinMs) => (ending ??= endProcess(pty.pid, exited, stdin, folder, withinMs).finally(ring.close)),
   };
+}
+
+/** Both ends are opened here and without waiting, so that the shell's own open does not block, and the other end never hangs up. */
+function openFifos({ stdin, stderr }: PrivateFolder): { stdinFd: number; stderrFd: number } {
+  const open = (path: string) => openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  const stdinFd = open(stdin);
+  try {
+    return { stdinFd, stderrFd: open(stderr) };
+  } catch (error) {
+    closeSync(stdinFd);
+    throw error;
+  }
 }
 
 function quoted(path: string): string {

@@ -2,6 +2,9 @@
 import type { TerminalEvent, TurnEvent } from "../protocol/events.ts";
 import { createActivity } from "./activity.ts";
 
+/** A timer that is set for longer goes off at once. */
+const longestMs = 2 ** 31 - 1;
+
 export interface RunningTurn {
   readonly turn: string;
   readonly settle: (ending: TerminalEvent) => void;
@@ -42,7 +45,7 @@ export function watch(
       }
       clearTimeout(silence);
       if (isOver || questions > 0 || activity.isToolRunning || !watched.hasPrompt) return;
-      silence = setTimeout(() => onTimeout("silence_timeout"), silenceMs + activity.announcedMs);
+      silence = setTimeout(() => onTimeout("silence_timeout"), Math.min(silenceMs + activity.announcedMs, longestMs));
     },
     asks() {
       questions += 1;

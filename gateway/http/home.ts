@@ -25,9 +25,9 @@ export function mountHome(app: Hono<Env>, deps: HomeDeps): void {
   app.get("/icon.svg", (c) => c.body(icon, 200, { "Content-Type": "image/svg+xml", "Cache-Control": "max-age=86400" }));
   app.get("/", async (c) => {
     const person = await deps.personAt(c);
-    const agents = deps.registry.agents
-      .map(({ name }) => name)
-      .filter((name) => person?.caller.agents?.includes(name) ?? true);
+    // Their names are for those alone who may use them.
+    const known = person === undefined ? [] : deps.registry.agents.map(({ name }) => name);
+    const agents = known.filter((name) => person?.caller.agents?.includes(name) ?? true);
     const asked = c.req.query("agent");
     const agent = agents.find((name) => name === asked) ?? agents.find((name) => name === "default") ?? agents[0];
     return page(c, {

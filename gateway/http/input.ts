@@ -2,6 +2,7 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import { GatewayError } from "../protocol/errors.ts";
+import { isNestedDeeper } from "../protocol/nesting.ts";
 import { userName } from "../protocol/requests.ts";
 import { validated } from "../protocol/validated.ts";
 import type { Env } from "./env.ts";
@@ -27,18 +28,13 @@ export async function readAnyJson(c: Context<Env>): Promise<unknown> {
       text.trim() === "" ? "The body is empty; it must be JSON." : "The body is no valid JSON.",
     );
   }
-  if (!isWithinDepth(value, maxDepth))
+  if (isNestedDeeper(value, maxDepth))
     throw new GatewayError("invalid_request", `The body is nested more than ${maxDepth} deep.`);
   return value;
 }
 
-/** Parsing takes any depth, writing JSON does not: what is kept as it came must not be deeper than the stack. */
+/** Part of it is kept as it came. */
 const maxDepth = 100;
-
-function isWithinDepth(value: unknown, depth: number): boolean {
-  if (typeof value !== "object" || value === null) return true;
-  return depth > 0 && Object.values(value).every((inner) => isWithinDepth(inner, depth - 1));
-}
 
 export function readQuery<Schema extends z.ZodType>(c: Context<Env>, schema: Schema): z.infer<Schema> {
   return validated(schema, c.req.query());

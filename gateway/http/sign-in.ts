@@ -64,7 +64,7 @@ export function mountSignIn(app: Hono<Env>, deps: RouteDeps & SignInDeps): void 
 
   app.get("/sign-in", (c) => page(c, form(c.req.query("code"), undefined)));
   app.post("/sign-in", limit, async (c) => {
-    const body = await c.req.parseBody();
+    const body = await readForm(c);
     const text = (name: string) => (typeof body[name] === "string" ? body[name] : "");
     const key = text("code") === "" ? keys.find(text("key").trim()) : links.redeem(text("code"));
     // A link does not outlive its key, not even where a new one has taken the name.
@@ -91,6 +91,15 @@ export function mountSignIn(app: Hono<Env>, deps: RouteDeps & SignInDeps): void 
     c.header("Cache-Control", "no-store");
     return c.json({ url: absoluteUrl(c, deps, links.make(key)), expires_in: linkMs / 1000 }, 201);
   });
+}
+
+async function readForm(c: Context<Env>): Promise<Record<string, unknown>> {
+  try {
+    return await c.req.parseBody();
+  } catch (error) {
+    if (error instanceof GatewayError) throw error;
+    throw new GatewayError("invalid_request", "The body is no valid form.");
+  }
 }
 
 function isSame(a: LinkKey | undefined, b: LinkKey): boolean {

@@ -314,7 +314,8 @@ export function createEventLog(store: Store, now: () => number = Date.now): Even
   };
 }
 
-function noRoom(): GatewayError {
+/** What a request is told while the store has no room. */
+export function noRoom(): GatewayError {
   return new GatewayError("not_ready", "The gateway cannot store anything at the moment. Try again later.");
 }
 

@@ -2,6 +2,7 @@
 // after each what a client would have. What was discarded is not shown. Subagents' messages stand under the call that started them.
 import { modelEventTypes } from "../protocol/codes.ts";
 import type { EventBody, EventOf } from "../protocol/events.ts";
+import { isNestedDeeper, maxLevels } from "../protocol/nesting.ts";
 import type { TranscriptBlock, TranscriptMessage, TranscriptToolUse, TranscriptTurn } from "../protocol/transcript.ts";
 import { terminalState, type LogEvent } from "../store/port.ts";
 import { bodyOf } from "../store/run.ts";
@@ -234,11 +235,13 @@ function joined(text: string, offset: number, added: string): string {
   return (offset < text.length ? text.slice(0, offset) : text) + added;
 }
 
-/** A tool's input is whole now. Where it is no JSON (a cut stream) what has come of it stays visible. */
+/** A tool's input is whole now. Where it is no JSON (a cut stream), or none that could be written again, what has come of it stays visible. */
 function closeBlock(block: TranscriptBlock | undefined): void {
   if (block?.type !== "tool_use" || block.partial_json === undefined) return;
   try {
-    block.input = JSON.parse(block.partial_json || "{}");
+    const input: unknown = JSON.parse(block.partial_json || "{}");
+    if (isNestedDeeper(input, maxLevels)) return;
+    block.input = input;
     delete block.partial_json;
   } catch {
     block.input = null;

@@ -15,6 +15,9 @@ export class GatewayError extends Error {
   }
 }
 
+/** When a client that was refused for want of room may try again. */
+export const retryAfterS = 10;
+
 /** Why the gateway cannot do its work on this machine as it stands. */
 export type SetupFault =
   | "cli_missing"

@@ -6,7 +6,12 @@ import { prompt } from "./prompt.ts";
 
 /** In lower case, as all ids of the gateway are. */
 const uuid = z.uuid("must be a UUID").toLowerCase();
-export const userName = z.string().min(1).max(200);
+/** Half a surrogate pair cannot be stored: what is kept instead would be another user's name. */
+export const userName = z
+  .string()
+  .min(1)
+  .max(200)
+  .refine((name) => name.isWellFormed(), "must be well-formed text: it has half a surrogate pair");
 
 /** At most so many characters of JSON; the caller gets them back in `turn_queued`. */
 const smallJson = z

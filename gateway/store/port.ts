@@ -301,10 +301,10 @@ export interface Store {
   sessions(caller: Caller, filter: SessionFilter): Promise<SessionRow[]>;
   /**
    * Removes a session with all that is its own, and what its owner had sent ahead for it, as far as no other session refers to that;
-   * undefined if the caller has no such session.
+   * undefined if the caller has no such session. Rejects as `commit` does.
    */
   removeSession(caller: Caller, session: string): Promise<Removed | undefined>;
-  /** Removes the events of turns that ended before `before`. Resolves with how many events went. */
+  /** Removes the events of turns that ended before `before`. Resolves with how many events went. Rejects as `commit` does. */
   removeOldEvents(caller: Caller, before: number): Promise<number>;
   /** Drops what is kept for a time only: idempotency keys for a day, attachments that no session refers to for a week. */
   dropExpired(now: number): Promise<void>;

@@ -3,13 +3,14 @@ import type { DatabaseSync } from "node:sqlite";
 import type { TerminalEventType } from "../protocol/codes.ts";
 import type { EventBody, TerminalEvent } from "../protocol/events.ts";
 import { promptText } from "../protocol/prompt.ts";
-import { StoreFull, terminalState, type NewEvent, type Store, type Write } from "./port.ts";
+import { terminalState, type NewEvent, type Store, type Write } from "./port.ts";
 import { bodyOf } from "./run.ts";
 import type { AgentRows } from "./sqlite-agents.ts";
 import type { AttachmentParts } from "./sqlite-attachments.ts";
 import { migrations } from "./sqlite-schema.ts";
 import type { SessionWrite } from "./sqlite-sessions.ts";
 import type { Statements } from "./sqlite-statements.ts";
+import { inTransaction } from "./sqlite-transaction.ts";
 import type { UsageParts } from "./sqlite-usage.ts";
 
 /** Of a prompt and of an answer so much can be found by search. */
@@ -127,17 +128,7 @@ export function createCommit(
     sql.insertEvent.run({ session, seq, first, turn, at, type, body: json, ends });
   }
 
-  return async (writes) => {
-    try {
-      database.exec("BEGIN IMMEDIATE");
-      const seqs = writes.map(write);
-      database.exec("COMMIT");
-      return seqs;
-    } catch (error) {
-      if (database.isTransaction) database.exec("ROLLBACK");
-      throw storeError(error);
-    }
-  };
+  return async (writes) => inTransaction(database, () => writes.map(write));
 }
 
 /** A session is called after its first prompt; null where that has no words. */
@@ -149,13 +140,4 @@ function titleOf(words: string): string | null {
 
 function isTerminal(type: EventBody["type"]): type is TerminalEventType {
   return Object.hasOwn(terminalState, type);
-}
-
-/** What passes by itself, by SQLite's result codes: BUSY, NOMEM, READONLY, IOERR, FULL, CANTOPEN. https://sqlite.org/rescode.html */
-const passingCodes = new Set([5, 7, 8, 10, 13, 14]);
-
-function storeError(error: unknown): unknown {
-  const code = (error as { errcode?: number }).errcode;
-  if (code === undefined || !passingCodes.has(code & 0xff)) return error;
-  return new StoreFull("the database could not be written", { cause: error });
 }

@@ -4,6 +4,7 @@ import type { TurnState } from "../protocol/codes.ts";
 import type { Caller } from "../protocol/callers.ts";
 import type { ForkedTurn, SessionRow, Snapshot, Store, Write } from "./port.ts";
 import { visibility, visible, visibleToUser } from "./sqlite-statements.ts";
+import { inTransaction } from "./sqlite-transaction.ts";
 
 type Row = Record<string, unknown>;
 type SessionReads = Pick<Store, "session" | "sessions" | "removeSession" | "removeOldEvents" | "snapshot">;
@@ -115,18 +116,6 @@ export function createSessions(database: DatabaseSync): SessionReads & { write(c
     sql.setLastSeq.run({ session: to, seq });
   }
 
-  function inTransaction<Result>(change: () => Result): Result {
-    database.exec("BEGIN IMMEDIATE");
-    try {
-      const result = change();
-      database.exec("COMMIT");
-      return result;
-    } catch (error) {
-      if (database.isTransaction) database.exec("ROLLBACK");
-      throw error;
-    }
-  }
-
   /** Every table that refers to a session, those that refer to its turns first. */
   function removeRows(session: string): { turns: number; events: number; attachments: number } {
     const turns = sql.turnsOf.all({ session }) as { rowid: number; turn: string }[];
@@ -213,14 +202,14 @@ export function createSessions(database: DatabaseSync): SessionReads & { write(c
     },
     async removeSession(caller: Caller, session) {
       if (!sql.one.get({ session, ...visibility(caller) })) return undefined;
-      return inTransaction(() => removeRows(session));
+      return inTransaction(database, () => removeRows(session));
     },
     async removeOldEvents(caller, before) {
       const beginnings = sql.oldBeginnings.all({ before, ...visibility(caller) }) as {
         session: string;
         oldest: number;
       }[];
-      return inTransaction(() =>
+      return inTransaction(database, () =>
         beginnings.reduce((sum, beginning) => sum + Number(sql.removeBeginning.run(beginning).changes), 0),
       );
     },

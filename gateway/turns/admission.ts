@@ -1,12 +1,13 @@
 // Whether a prompt is taken [T1, T6, A5]: what of a request is refused at once, and for which session and agent it is otherwise.
 import { checkWishes, type Registry } from "../agents/registry.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
-import type { Caller, Owner } from "../protocol/callers.ts";
-import { GatewayError } from "../protocol/errors.ts";
+import { gatewayCaller, type Caller, type Owner } from "../protocol/callers.ts";
+import { GatewayError, retryAfterS } from "../protocol/errors.ts";
 import type { Limits } from "../protocol/limits.ts";
 import { promptText } from "../protocol/prompt.ts";
 import type { CreateTurn } from "../protocol/requests.ts";
 import type { SessionRow, Store } from "../store/port.ts";
+import { hasEnded } from "./machine.ts";
 import type { Queue } from "./queue.ts";
 import type { RateLimits } from "./rate-limits.ts";
 
@@ -21,6 +22,13 @@ export interface Admission {
   readonly owner: Owner;
   /** The session to go on with; undefined where a new one begins. */
   readonly session: SessionRow | undefined;
+  /** The session's turn that has still to let go of its process, though its end can be seen already. */
+  readonly endedTurn: string | undefined;
+}
+
+interface Placed extends Admission {
+  /** How many turns may come to wait below it. */
+  readonly levels: number;
 }
 
 export interface AdmissionDeps {
@@ -34,9 +42,6 @@ export interface AdmissionDeps {
   readonly freeMemory: () => number;
 }
 
-/** When a client that was refused for want of room may try again. */
-export const retryAfterS = 10;
-
 /** Throws a `GatewayError` where the request is refused. */
 export async function admit(caller: Caller, request: TurnRequest, deps: AdmissionDeps): Promise<Admission> {
   if (Buffer.byteLength(promptText(request.prompt)) > deps.limits.prompt_bytes)
@@ -47,16 +52,17 @@ export async function admit(caller: Caller, request: TurnRequest, deps: Admissio
   const agent = deps.registry.find(session?.agent ?? request.agent, caller.agents);
   checkWishes(agent, request);
   checkRateLimit(agent, deps);
-  return { agent, owner: session?.owner ?? { key: caller.key, user: caller.user }, session };
+  const owner = session?.owner ?? { key: caller.key, user: caller.user };
+  return { agent, owner, session, endedTurn: session && (await findEndedTurn(session.session, deps)) };
 }
 
 /**
  * Throws a `GatewayError` where the request must not wait, or there is no room for it. Its place in the queue must be taken before
  * anything is awaited: of two requests at once both would find the last place free.
  */
-export function checkPlace({ agent, owner, session }: Admission, request: TurnRequest, deps: AdmissionDeps): void {
-  if (session && request.on_busy === "reject") checkIdle(session.session, deps.queue);
-  checkRoom(agent, owner, deps);
+export function checkPlace(admission: Placed, request: TurnRequest, deps: AdmissionDeps): void {
+  if (request.on_busy === "reject") checkIdle(admission, deps.queue);
+  checkRoom(admission, deps);
 }
 
 /** A caller's name in the queue. */
@@ -82,15 +88,29 @@ function checkRateLimit(agent: AgentConfig, { rateLimits, now }: AdmissionDeps):
   });
 }
 
-function checkIdle(session: string, queue: Queue): void {
-  if (queue.running(session) || queue.count((entry) => entry.session === session) > 0)
+async function findEndedTurn(session: string, { queue, store }: AdmissionDeps): Promise<string | undefined> {
+  const current = queue.running(session);
+  const row = current && (await store.turn(gatewayCaller, current.turn));
+  return row && hasEnded(row.state) ? row.turn : undefined;
+}
+
+function checkIdle({ session, endedTurn }: Admission, queue: Queue): void {
+  if (!session) return;
+  const current = queue.running(session.session);
+  const isBusy = current !== undefined && current.turn !== endedTurn;
+  if (isBusy || queue.count((entry) => entry.session === session.session) > 0)
     throw new GatewayError("busy", "A turn of this session is running or waiting.");
 }
 
-function checkRoom(agent: AgentConfig, owner: Owner, { queue, limits, freeMemory }: AdmissionDeps): void {
+/** A turn for which there is a place takes none of the queue, nor do those before it that only have not begun yet. */
+function checkRoom(admission: Placed, { queue, limits, freeMemory }: AdmissionDeps): void {
+  const { agent, owner, session, endedTurn, levels } = admission;
   const caller = callerName(owner);
   const extra = { retry_after_s: retryAfterS };
-  if (queue.count((entry) => entry.caller === caller) >= limits.queue_per_caller)
+  const next = { turn: "", session: session?.session ?? "", agent: agent.name, caller, levels };
+  const waiting = queue.withoutPlace(next, endedTurn);
+  const waits = waiting.includes(next);
+  if (waits && waiting.filter((entry) => entry.caller === caller).length > limits.queue_per_caller)
     throw new GatewayError("too_many_requests", "Too many turns of yours are waiting. Try again later.", {
       ...extra,
       headers: {
@@ -98,7 +118,8 @@ function checkRoom(agent: AgentConfig, owner: Owner, { queue, limits, freeMemory
         RateLimit: `"waiting-caller";r=0`,
       },
     });
-  if (queue.length >= limits.queue || queue.count((entry) => entry.agent === agent.name) >= agent.queue)
+  const ofAgent = waiting.filter((entry) => entry.agent === agent.name).length;
+  if (waits && (waiting.length > limits.queue || ofAgent > agent.queue))
     throw new GatewayError("queue_full", "Too many turns are waiting. Try again later.", extra);
   if (freeMemory() < limits.min_free_memory_mb * 1024 * 1024)
     throw new GatewayError("no_capacity", "The machine has too little free memory. Try again later.", extra);

@@ -27,6 +27,11 @@ export interface Caps {
 export interface Queue {
   readonly length: number;
   count(matches: (entry: Waiting) => boolean): number;
+  /**
+   * Of those that wait and `next`, which comes behind them: for whom there is no place now. Others only have not begun yet. `endedTurn`
+   * is one that has only not finished yet.
+   */
+  withoutPlace(next: Waiting, endedTurn?: string): Waiting[];
   /** Puts it behind all of its caller and agent, or before everything else of its session. */
   add(entry: Waiting, where: "last" | "first_of_session"): void;
   /** Takes one that waits out; false if it does not wait. */
@@ -54,33 +59,35 @@ export interface Queue {
   positions(): Map<string, number>;
 }
 
+/** By session, the turn that has begun. */
+type Begun = ReadonlyMap<string, Waiting>;
+
 export function createQueue(caps: Caps): Queue {
   let waiting: Waiting[] = [];
-  /** By session, all that have begun. */
   const running = new Map<string, Waiting>();
   const fairOrder = createFairOrder<Waiting>();
   const suspended = new Set<string>();
   /** Of those that are suspended, in order: who wants a place again. */
   const returning = new Map<string, () => void>();
 
-  function hasRoom(entry: Waiting): boolean {
-    return hasPlace(entry) && hasProcess(entry) && leavesProcesses(entry);
+  function hasRoom(entry: Waiting, begun: Begun = running): boolean {
+    return hasPlace(entry, begun) && hasProcess(entry, begun) && leavesProcesses(entry, begun);
   }
 
-  function active(): Waiting[] {
-    return [...running.values()].filter(({ turn }) => !suspended.has(turn));
+  function active(begun: Begun): Waiting[] {
+    return [...begun.values()].filter(({ turn }) => !suspended.has(turn));
   }
 
-  function isFull(): boolean {
-    return active().length >= caps.running;
+  function isFull(begun: Begun = running): boolean {
+    return active(begun).length >= caps.running;
   }
 
-  function hasPlace({ agent }: Waiting): boolean {
-    return !isFull() && countOf(active(), (entry) => entry.agent === agent) < caps.runningOfAgent(agent);
+  function hasPlace({ agent }: Waiting, begun: Begun = running): boolean {
+    return !isFull(begun) && countOf(active(begun), (entry) => entry.agent === agent) < caps.runningOfAgent(agent);
   }
 
-  function hasProcess({ agent }: Waiting): boolean {
-    const ofAgent = countOf(running.values(), (entry) => entry.agent === agent);
+  function hasProcess({ agent }: Waiting, begun: Begun): boolean {
+    const ofAgent = countOf(begun.values(), (entry) => entry.agent === agent);
     return ofAgent < caps.processesOfAgent(agent);
   }
 
@@ -89,9 +96,9 @@ export function createQueue(caps: Caps): Queue {
    * turns that wait, wait in the end for one with fewer levels than all of them, and that one finds a process, or one that is taken by a
    * turn that waits for nobody.
    */
-  function leavesProcesses({ levels = 0 }: Waiting): boolean {
+  function leavesProcesses({ levels = 0 }: Waiting, begun: Begun = running): boolean {
     for (let level = 0; level <= levels; level++) {
-      const above = countOf(running.values(), (entry) => (entry.levels ?? 0) >= level);
+      const above = countOf(begun.values(), (entry) => (entry.levels ?? 0) >= level);
       if (above + level >= caps.processes) return false;
     }
     return true;
@@ -119,6 +126,17 @@ export function createQueue(caps: Caps): Queue {
       return waiting.length;
     },
     count: (matches) => countOf(waiting, matches),
+    withoutPlace(next, endedTurn) {
+      const begun = new Map([...running].filter(([, { turn }]) => turn !== endedTurn));
+      const sessions = new Set(begun.keys());
+      return [...fairOrder.of(waiting), next].filter((entry) => {
+        const isFirstOfSession = !sessions.has(entry.session);
+        sessions.add(entry.session);
+        if (!isFirstOfSession || !hasRoom(entry, begun)) return true;
+        begun.set(entry.session, entry);
+        return false;
+      });
+    },
     add(entry, where) {
       const at = where === "last" ? -1 : waiting.findIndex((other) => other.session === entry.session);
       if (at < 0) waiting.push(entry);

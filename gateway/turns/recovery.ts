@@ -1,5 +1,6 @@
 // What a start does with turns that an earlier gateway left unfinished [T2, L3]: those that ran end as `gateway_restarted` and keep
 // what had been said; those that waited go back into the queue.
+import { setTimeout as wait } from "node:timers/promises";
 import { checkWishes, type Registry } from "../agents/registry.ts";
 import { failure, turnFailed } from "../claude/outcome.ts";
 import type { EventLog } from "../log/event-log.ts";
@@ -11,13 +12,16 @@ import type { TurnEvent } from "../protocol/events.ts";
 import type { Store, TurnRow } from "../store/port.ts";
 import { bodyOf } from "../store/run.ts";
 
-/** Ends what ran; resolves with the turns that still wait, oldest first. */
+/**
+ * Ends what ran; resolves with the turns that still wait, oldest first. Rejects with `not_ready` where the store has no room: then it may
+ * be called again.
+ */
 export async function recoverTurns(store: Store, log: EventLog): Promise<TurnRow[]> {
   const unfinished = await store.unfinishedTurns(gatewayCaller);
   for (const turn of unfinished) {
     if (turn.state === "queued") continue;
     const text = await spokenText(store, turn);
-    await log.append({
+    await log.appendNow({
       session: turn.session,
       events: [
         ...(await unanswered(store, turn)),
@@ -27,6 +31,33 @@ export async function recoverTurns(store: Store, log: EventLog): Promise<TurnRow
     await log.foldHistory(turn.session, turn.firstSeq);
   }
   return unfinished.filter((turn) => turn.state === "queued");
+}
+
+const retryMs = 500;
+
+/**
+ * Calls `recover`. Where it is refused, since the store has no room, resolves all the same and goes on trying: a gateway that only waits for
+ * room must be up, to be looked at and to be ended.
+ */
+export async function recoverInTime(
+  recover: () => Promise<void>,
+  { isOver, onWait, onBug }: { isOver: () => boolean; onWait: () => void; onBug: (error: unknown) => void },
+): Promise<void> {
+  const isDone = () =>
+    recover().then(
+      () => true,
+      (error: unknown) => {
+        if (error instanceof GatewayError) return false;
+        throw error;
+      },
+    );
+  if (await isDone()) return;
+  onWait();
+  const tryAgain = async () => {
+    do await wait(retryMs, undefined, { ref: false });
+    while (!isOver() && !(await isDone()));
+  };
+  tryAgain().catch(onBug);
 }
 
 /** The agent of a turn that waited; or, in words, why it cannot run any more: its agent may be another one now [A5]. */

@@ -47,7 +47,9 @@ const attachmentGone = "An attachment of the prompt is not kept any more.";
 export function runTurn(turn: NewTurn, agent: AgentConfig, deps: RunnerDeps): RunningTurn {
   const { pool, log, store, rateLimits, diagnostics, now, onAnswer, onBug } = deps;
   const { session } = turn;
-  let cancelledBy: By | undefined;
+  /** Aborted once `verdict` is known: the turn waits for no process any more. */
+  const stopping = new AbortController();
+  let verdict: TerminalEvent | undefined;
   let interrupt: ((by: By) => void) | undefined;
   let hasProcess = false;
 
@@ -59,14 +61,14 @@ export function runTurn(turn: NewTurn, agent: AgentConfig, deps: RunnerDeps): Ru
       events: [{ turn: turn.turn, type: "turn_moved", position: null }],
       before: [stateChange(turn.turn, "queued", "running", now())],
     });
-    if (cancelledBy) return endWithoutProcess({ type: "turn_cancelled", by: cancelledBy, text: "" });
+    if (verdict) return endWithoutProcess(verdict);
     const prompt = await inlineAttachments(turn.prompt, store);
     if (!prompt) return endWithoutProcess(turnFailed(failure("internal", attachmentGone), ""));
-    const { driver, earlier } = await acquire();
-    if (cancelledBy && earlier.length > 0) await pool.end(session);
-    if (cancelledBy) return endWithoutProcess({ type: "turn_cancelled", by: cancelledBy, text: "" });
+    const wallClock = startWallClock();
+    const { driver, earlier } = await acquire().finally(wallClock.stop);
+    if (verdict) return endWithoutProcess(verdict);
     interrupt = (by) => driver.cancel(by, turn.turn);
-    const { model, permissionMode, turnTimeoutS, context } = turn.options;
+    const { model, permissionMode, context } = turn.options;
     const before = driver.answerUuid;
     // The driver hands every event, the terminal one last, to the log itself.
     await driver.run({
@@ -74,7 +76,7 @@ export function runTurn(turn: NewTurn, agent: AgentConfig, deps: RunnerDeps): Ru
       prompt: [...earlier, ...modelPrompt(context, prompt)],
       ...(model === undefined ? {} : { model }),
       ...(permissionMode === undefined ? {} : { permissionMode: permissionMode as PermissionMode }),
-      ...(turnTimeoutS === undefined ? {} : { timeoutS: turnTimeoutS }),
+      timeoutS: wallClock.leftS(),
     });
     const { answerUuid } = driver;
     const isAnswered = answerUuid !== undefined && answerUuid !== before;
@@ -94,10 +96,28 @@ export function runTurn(turn: NewTurn, agent: AgentConfig, deps: RunnerDeps): Ru
     else if (earlier.length > 0) await pool.end(session);
   }
 
+  /** [T5] While the turn waits for its process; then the driver counts on. */
+  function startWallClock(): { leftS: () => number; stop: () => void } {
+    const timeoutS = turn.options.turnTimeoutS ?? agent.turn_timeout_s;
+    const since = performance.now();
+    const timer = setTimeout(() => stop(turnFailed(failure("turn_timeout"), "")), timeoutS * 1000);
+    return {
+      leftS: () => Math.max(0, timeoutS - (performance.now() - since) / 1000),
+      stop: () => clearTimeout(timer),
+    };
+  }
+
+  /** Ends a turn that has no process yet. The first reason counts. */
+  function stop(ending: TerminalEvent): void {
+    verdict ??= ending;
+    stopping.abort();
+  }
+
   /** The session's process, and what must stand before the prompt: its conversation, where the CLI has lost it and that is asked for. */
   async function acquire(): Promise<{ driver: Driver; earlier: readonly PromptBlock[] }> {
+    const { signal } = stopping;
     try {
-      const driver = await pool.acquire(agent, session);
+      const driver = await pool.acquire(agent, session, { signal });
       hasProcess = true;
       return { driver, earlier: [] };
     } catch (error) {
@@ -105,10 +125,15 @@ export function runTurn(turn: NewTurn, agent: AgentConfig, deps: RunnerDeps): Ru
       if (!isLost || turn.options.continueFrom !== "transcript") throw error;
     }
     const { block, notice } = await continueLost(session, turn.turn, store);
-    const driver = await pool.acquire(agent, session, { isAnew: true });
-    hasProcess = true;
-    await log.append({ session, events: [{ turn: turn.turn, ...notice }] });
-    return { driver, earlier: [block] };
+    try {
+      const driver = await pool.acquire(agent, session, { isAnew: true, signal });
+      hasProcess = true;
+      await log.append({ session, events: [{ turn: turn.turn, ...notice }] });
+      return { driver, earlier: [block] };
+    } finally {
+      // It will not hear of what was before: the next turn must not take it for one that has.
+      if (signal.aborted) pool.end(session).catch((error: unknown) => onBug(error, turn.turn));
+    }
   }
 
   async function endWithoutProcess(ending: TerminalEvent, after: Write[] = []): Promise<void> {
@@ -124,10 +149,10 @@ export function runTurn(turn: NewTurn, agent: AgentConfig, deps: RunnerDeps): Ru
   async function fail(error: unknown): Promise<void> {
     const isStart = error instanceof StartFailure;
     // A refusal is the pool's, which is closing.
-    if (!isStart && !(error instanceof GatewayError)) onBug(error, turn.turn);
+    const isExpected = isStart || error instanceof GatewayError || error === stopping.signal.reason;
+    if (!isExpected) onBug(error, turn.turn);
     const why = isStart ? diagnostics.ofStart(turn.turn, error) : [];
-    if (cancelledBy) return endIfOpen({ type: "turn_cancelled", by: cancelledBy, text: "" }, why);
-    await endIfOpen(turnFailed(isStart ? error.failure : failure("internal"), ""), why);
+    await endIfOpen(verdict ?? turnFailed(isStart ? error.failure : failure("internal"), ""), why);
   }
 
   const ended = run()
@@ -138,7 +163,7 @@ export function runTurn(turn: NewTurn, agent: AgentConfig, deps: RunnerDeps): Ru
     turn,
     ended,
     cancel(by) {
-      cancelledBy ??= by;
+      stop({ type: "turn_cancelled", by, text: "" });
       deps.approvals.cancelTurn(turn.turn, by);
       interrupt?.(by);
     },

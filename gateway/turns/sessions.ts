@@ -24,7 +24,7 @@ export interface Sessions {
     session: string,
     options: { turn?: string | undefined; title?: string | undefined },
   ): Promise<SessionRow>;
-  /** Brings the session's process up before its next prompt comes. Throws `not_ready` where it does not come up. */
+  /** Brings the session's process up before its next prompt comes. Throws `not_ready` where it does not come up, `no_capacity` where it would have to wait. */
   warm(caller: Caller, session: string): Promise<void>;
   /** Ends its turns and its process, and removes events, turns, attachments, and the CLI's own files. */
   remove(caller: Caller, session: string): Promise<Removed & { readonly cli_files: number }>;
@@ -129,14 +129,14 @@ export function createSessions(deps: SessionsDeps): Sessions {
     const [newest] = await store.turns(caller, { session, limit: 1 });
     if (newest && !hasEnded(newest.state)) return;
     try {
-      const driver = await pool.acquire(registry.find(agent), session);
+      const driver = await pool.acquire(registry.find(agent), session, { onlyIfRoom: true });
       await driver.ready.finally(() => pool.release(session));
     } catch (error) {
       if (!(error instanceof StartFailure)) throw error;
       throw new GatewayError("not_ready", error.failure.message, { failure: error.failure.code });
     }
     if (await store.session(caller, session)) return;
-    // It was removed while its process waited for room.
+    // It was removed while its process came up.
     await pool.end(session);
     removeSessionFiles(places, session);
     throw noSession(session);
@@ -148,7 +148,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
     try {
       await pool.end(session);
       // What its process said at its end is stored first: there must be no session without a row that is written to.
-      await log.commit([]);
+      await log.appendNow({ session, events: [] });
       const removed = await store.removeSession(caller, session);
       if (!removed) throw noSession(session);
       log.removed(session);

@@ -7,7 +7,7 @@ import type { EventLog } from "../log/event-log.ts";
 import { keepAttachments } from "../log/prompt-attachments.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
 import { callerBy, gatewayCaller, type Caller } from "../protocol/callers.ts";
-import { GatewayError } from "../protocol/errors.ts";
+import { GatewayError, retryAfterS } from "../protocol/errors.ts";
 import type { TurnEvent } from "../protocol/events.ts";
 import type { Limits } from "../protocol/limits.ts";
 import {
@@ -22,7 +22,7 @@ import {
 } from "../store/port.ts";
 import { createAgentWork, type Work } from "./agent-work.ts";
 import { createApprovals, type Approvals } from "./approvals.ts";
-import { admit, checkPlace, retryAfterS, type Admission, type TurnRequest } from "./admission.ts";
+import { admit, checkPlace, type Admission, type TurnRequest } from "./admission.ts";
 import { createClosing, noSession } from "./closing.ts";
 import { createDiagnostics } from "./diagnostics.ts";
 import { createDispatcher } from "./dispatcher.ts";
@@ -64,7 +64,10 @@ export interface Turns {
   workOf(agent: AgentConfig): Work;
   /** Events of a process, in order; for the pool. */
   onEvents(session: string, events: readonly TurnEvent[]): void;
-  /** Sees to what an earlier gateway left. Call once, before anything else. */
+  /**
+   * Sees to what an earlier gateway left. Call it before anything else, and again where it rejects with `not_ready`: the store has no room.
+   * Until then whoever asks for something is refused in the same way.
+   */
   recover(): Promise<void>;
   /** Takes no more turns, lets running ones go on for `graceMs`, then cancels them and gives them a moment to end. What waits stays stored. */
   drain(graceMs: number): Promise<void>;
@@ -178,7 +181,7 @@ export function createTurns(deps: TurnsDeps): Turns {
     const admission = await admit(caller, request, admissionDeps);
     await supervision.check(caller, admission.agent);
     const levels = await supervision.levels(callerBy(caller), admission.agent.name);
-    checkPlace(admission, request, admissionDeps);
+    checkPlace({ ...admission, levels }, request, admissionDeps);
     supervision.checkCount(caller);
     const turn: NewTurn = {
       turn: newTurnId(),
@@ -276,7 +279,7 @@ export function createTurns(deps: TurnsDeps): Turns {
   async function endTurns(caller: Caller, isIts: (turn: { session: string; agent: string }) => boolean): Promise<void> {
     await recovery;
     // What was taken just before is stored first: an unstored turn cannot be cancelled.
-    await log.commit([]);
+    await log.appendNow({ session: "", events: [] });
     const its = [...dispatcher.all()].filter(({ turn, agentName }) =>
       isIts({ session: turn.session, agent: agentName }),
     );

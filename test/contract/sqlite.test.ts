@@ -93,12 +93,16 @@ describe("its file", () => {
 
   test("[L2, L3] that somebody else has locked is a passing trouble, not a bug: what is to be stored is tried again", async () => {
     const store = openSqliteStore(file);
+    const [old, made] = [sessionWrite(), sessionWrite()];
+    await store.commit([old]);
     const other = new DatabaseSync(file);
     other.exec("BEGIN IMMEDIATE");
-    const made = sessionWrite();
     await expect(store.commit([made])).rejects.toBeInstanceOf(StoreFull);
+    await expect(store.removeSession(alice, old.session.session)).rejects.toBeInstanceOf(StoreFull);
+    await expect(store.removeOldEvents(gatewayCaller, 1)).rejects.toBeInstanceOf(StoreFull);
     other.exec("ROLLBACK");
     other.close();
+    expect(await store.removeSession(alice, old.session.session)).toBeDefined();
     await store.commit([made]);
     expect(await store.session(alice, made.session.session)).toBeDefined();
     await store.close();

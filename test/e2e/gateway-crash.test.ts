@@ -196,6 +196,30 @@ test("[S3] SIGTERM closes the listener, then the streams, ends in time, and what
   await gateway.kill("SIGTERM");
 });
 
+test("[L3, S3] a start that cannot store anything is up and refuses turns, ends at a SIGTERM, and in time sees to what was left", async () => {
+  const dataFolder = newFolder(scene, "locked");
+  let gateway = await spawnGateway(scene, { dataFolder });
+  const { turn } = await gateway.post("demo:long words=2000 rate=300");
+  await gateway.kill("SIGKILL");
+  const other = new DatabaseSync(join(dataFolder, "sluice.sqlite"));
+  other.exec("BEGIN IMMEDIATE");
+  gateway = await spawnGateway(scene, { dataFolder });
+  expect((await gateway.kill("SIGTERM")).code).toBe(0);
+
+  gateway = await spawnGateway(scene, { dataFolder });
+  for (const [path, init] of [
+    ["/api/turns", jsonBody({ prompt: "demo:text x" })],
+    [`/api/turns/${turn}/cancel`, { method: "POST" }],
+    ["/readyz", {}],
+  ] as const)
+    expect((await gateway.fetch(path, init)).status).toBe(503);
+  other.close();
+  await until("room", async () => (await gateway.turn(turn)).state === "failed", 30_000);
+  const next = await until("a prompt to be taken", () => gateway.post("demo:text x").catch(() => undefined), 30_000);
+  expect(await gateway.ended(next.turn)).toMatchObject({ state: "completed" });
+  await gateway.kill("SIGTERM");
+});
+
 test.skipIf(lacksMounts)(
   "a full disk makes new prompts wait outside and running turns wait inside; with room again nothing is lost",
   async () => {

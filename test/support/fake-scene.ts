@@ -47,6 +47,7 @@ export function openFakeScene(): FakeScene {
   ];
   for (const path of [home, runFolder, workspace]) mkdirSync(path);
   const drivers: Driver[] = [];
+  const bugs: unknown[] = [];
   const fdsBefore = countFds();
   return {
     runFolder,
@@ -68,6 +69,7 @@ export function openFakeScene(): FakeScene {
         runFolder,
         environment: { PATH: process.env["PATH"], HOME: home },
         onEvents: (batch) => events.push(...batch),
+        onBug: (error) => bugs.push(error),
         ...options,
         agent: readAgent(agent),
       });
@@ -86,6 +88,7 @@ export function openFakeScene(): FakeScene {
     async close() {
       await Promise.all(drivers.map((driver) => driver.end()));
       rmSync(folder, { recursive: true, force: true });
+      if (bugs.length > 0) throw new AggregateError(bugs, "drivers have met bugs");
     },
   };
 }

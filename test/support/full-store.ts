@@ -26,6 +26,10 @@ export function openTestStore(): TestStore {
       if (self.isFull) throw new StoreFull("the disk is full");
       return store.commit(writes);
     },
+    async removeSession(caller, session) {
+      if (self.isFull) throw new StoreFull("the disk is full");
+      return store.removeSession(caller, session);
+    },
     async remove() {
       await store.close();
       rmSync(folder, { recursive: true });

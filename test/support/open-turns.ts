@@ -42,12 +42,14 @@ export interface TurnsOptions {
   readonly agents?: readonly AgentConfig[];
   readonly limits?: z.input<typeof limits>;
   readonly isQuick?: boolean;
+  /** Every start of a process waits for this, and fails with it. */
+  readonly starting?: (isAnew: boolean) => Promise<unknown>;
   /** Of an earlier scene: this one is the next gateway on it. */
   readonly store?: TestStore;
 }
 
 export function openTurns(options: TurnsOptions = {}): TurnsScene {
-  const { agents = [readAgent()], store = openTestStore(), isQuick = false } = options;
+  const { agents = [readAgent()], store = openTestStore(), isQuick = false, starting } = options;
   const allLimits = limits.parse({ min_free_memory_mb: 100, ...options.limits });
   const log = createEventLog(store);
   const registry = createRegistry(agents);
@@ -56,7 +58,8 @@ export function openTurns(options: TurnsOptions = {}): TurnsScene {
   const pool = createPool({
     limits: allLimits,
     registry,
-    start: async (_, session) => {
+    start: async (_, session, isAnew) => {
+      await starting?.(isAnew);
       const driver = createScriptedDriver({ session, isQuick, onEvents: (events) => turns.onEvents(session, events) });
       started.push(driver);
       return driver;

@@ -69,6 +69,7 @@ export async function openScene(extraEnvironment: Record<string, string | undefi
     ...extraEnvironment,
   };
   const drivers: Driver[] = [];
+  const bugs: unknown[] = [];
   return {
     folder,
     runFolder,
@@ -86,6 +87,7 @@ export async function openScene(extraEnvironment: Record<string, string | undefi
         runFolder,
         environment,
         onEvents: (batch) => events.push(...batch),
+        onBug: (error) => bugs.push(error),
         ...options,
         agent: readAgent(agent),
       });
@@ -96,6 +98,7 @@ export async function openScene(extraEnvironment: Record<string, string | undefi
       await Promise.all(drivers.map((driver) => driver.end()));
       await model.close();
       rmSync(folder, { recursive: true, force: true });
+      if (bugs.length > 0) throw new AggregateError(bugs, "drivers have met bugs");
     },
   };
 }

@@ -13,8 +13,8 @@ export interface ScriptedDriver extends Driver {
   readonly requests: TurnRequest[];
   /** Events of the running turn. */
   say(...bodies: EventBody[]): void;
-  /** Ends the running turn. */
-  finish(ending?: TerminalEvent): void;
+  /** Ends the running turn; its `run` resolves once `isSetBack` does. */
+  finish(ending?: TerminalEvent, isSetBack?: Promise<void>): void;
   /** The process is gone without anybody having asked. */
   die(): void;
 }
@@ -59,11 +59,12 @@ export function createScriptedDriver({
       const { turn } = running!;
       onEvents(bodies.map((body) => ({ turn, ...body })));
     },
-    finish(ending = completed("done")) {
+    finish(ending = completed("done"), isSetBack) {
       const { resolve } = running!;
       driver.say(ending);
       running = undefined;
-      resolve(ending);
+      if (isSetBack) void isSetBack.then(() => resolve(ending));
+      else resolve(ending);
     },
     cancel(by: By, turn = running?.turn) {
       if (running && running.turn === turn) driver.finish({ type: "turn_cancelled", by, text: "" });

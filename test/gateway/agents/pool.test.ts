@@ -286,6 +286,33 @@ describe("the pool", () => {
     });
   });
 
+  describe("[T6] a process that is wanted only if there is room", () => {
+    const ifRoom = { onlyIfRoom: true };
+    const refused = { code: "no_capacity", extra: { retry_after_s: 10 } };
+
+    test("takes an idle one's place, and is refused where all are held", async () => {
+      const scene = openPool(2);
+      for (const session of ["held", "idle"]) await scene.pool.acquire(plain, session);
+      scene.pool.release("idle");
+      await scene.pool.acquire(plain, "a", ifRoom);
+      expect(sessionsOf(scene.alive())).toEqual(["a", "held"]);
+      await expect(scene.pool.acquire(plain, "b", ifRoom)).rejects.toMatchObject(refused);
+      expect(await scene.pool.acquire(plain, "a", ifRoom)).toBe(scene.started[2]);
+    });
+
+    test("is refused below the memory floor, also where nothing lives or another one is idle", async () => {
+      const scene = openPool(9);
+      scene.freeMemory = 0;
+      await expect(scene.pool.acquire(plain, "a", ifRoom)).rejects.toMatchObject(refused);
+      scene.freeMemory = Infinity;
+      const first = await scene.pool.acquire(plain, "a", ifRoom);
+      scene.pool.release("a");
+      scene.freeMemory = 0;
+      await expect(scene.pool.acquire(plain, "b", ifRoom)).rejects.toMatchObject(refused);
+      expect(await scene.pool.acquire(plain, "a", ifRoom)).toBe(first);
+    });
+  });
+
   describe("a process that takes more memory than it may", () => {
     const look = () => vi.advanceTimersByTimeAsync(2000);
     const watched = (agents = [plain]) => {

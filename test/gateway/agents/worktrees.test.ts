@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createGit } from "../../../gateway/agents/git.ts";
-import { createWorktrees } from "../../../gateway/agents/worktrees.ts";
+import { createWorktrees, type Worktrees } from "../../../gateway/agents/worktrees.ts";
 import { SetupError } from "../../../gateway/protocol/errors.ts";
 import { openGitScene, textOf, type GitScene } from "../../support/git-scene.ts";
 
@@ -377,5 +378,39 @@ describe("the sweep at a start", () => {
     expect(kept).toMatchObject([{ agent: "a", why: expect.any(Error) }]);
     expect(scene.worktrees.status("a")).toEqual({ branch: "sluice/a", state: "broken", base: null });
     expect(scene.left().folders).toEqual(["a"]);
+  });
+});
+
+describe("a git that cannot tell what a branch stands for", () => {
+  /** Worktrees by a git that fails there, as one does that finds no memory. */
+  function openFailing(): Worktrees {
+    const bin = join(scene.folder, "bin");
+    mkdirSync(bin);
+    const git = execFileSync("sh", ["-c", "command -v git"], { encoding: "utf8" }).trim();
+    const script = `#!/bin/sh\ncase "$*" in *--verify*) echo 'fatal: out of memory' >&2; exit 128;; esac\nexec '${git}' "$@"\n`;
+    writeFileSync(join(bin, "git"), script, { mode: 0o755 });
+    return scene.reopen({}, `${bin}:${process.env["PATH"]}`);
+  }
+
+  /** A commit in a worktree whose folder somebody has removed. */
+  async function commitAndLose(): Promise<void> {
+    const folder = await ensure("coder");
+    scene.write("done.txt", "done\n", folder);
+    scene.gitIn(folder, "add", ".");
+    scene.gitIn(folder, "commit", "--quiet", "--message=done");
+    rmSync(folder, { recursive: true });
+  }
+
+  test("loses no worktree: it is made again, with its commits, once git can", async () => {
+    await commitAndLose();
+    await expect(openFailing().ensure({ name: "coder", workspace: scene.repository })).rejects.toThrow("out of memory");
+    expect(textOf(await ensure("coder"), "done.txt")).toBe("done\n");
+  });
+
+  test("removes none: what would be lost is looked at once git can", async () => {
+    await commitAndLose();
+    await expect(openFailing().remove("coder", { force: false })).rejects.toThrow("out of memory");
+    const error = await refusal(scene.worktrees.remove("coder", { force: false }));
+    expect(error.message).toContain("1 commit that is on no other branch");
   });
 });

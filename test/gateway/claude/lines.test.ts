@@ -174,6 +174,29 @@ describe("[P4] the line limit", () => {
   });
 });
 
+describe("[P4] the depth limit", () => {
+  const nested = (levels: number) => `{"a":${"[".repeat(levels - 1)}${"]".repeat(levels - 1)}}`;
+
+  test("lets a line of 500 levels through", () =>
+    expect(read(`${nested(500)}\n`)).toEqual([json(JSON.parse(nested(500)) as Record<string, unknown>)]));
+
+  test.each([501, 6000, 200_000])("makes noise of one of %i, and goes on", (levels) => {
+    const line = nested(levels);
+    const next = json({ next: 1 });
+    const dropped = { kind: "noise", reason: "too_deep", text: line.slice(0, 2000) };
+    expect(read(`${line}\n\u001b[0m${line}\n{"next":1}\n`)).toEqual([
+      dropped,
+      expect.objectContaining({ reason: "too_deep" }),
+      next,
+    ]);
+  });
+
+  test("does not take brackets in a text for levels", () => {
+    const value = { text: "[".repeat(6000) };
+    expect(read(`${JSON.stringify(value)}\n`)).toEqual([json(value)]);
+  });
+});
+
 describe("the end of the stream", () => {
   test("gives a last line that has no line end", () => expect(read('{"a":1}')).toEqual([json({ a: 1 })]));
   test("reports half a line as incomplete", () =>

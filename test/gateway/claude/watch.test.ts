@@ -45,6 +45,13 @@ test("[T5] an announced retry is no silence for as long as it was announced, als
   expect(timeouts).toEqual(["silence_timeout"]);
 });
 
+test("[T5] a retry that is announced for longer than a timer can wait is no silence", () => {
+  const { turn, timeouts } = watched({ turnMs: 100_000 });
+  turn.heard([{ turn: "t", type: "api_retry", attempt: 1, max_attempts: 10, delay_ms: 3_000_000_000, status: 529 }]);
+  vi.advanceTimersByTime(99_999);
+  expect(timeouts).toEqual([]);
+});
+
 test("[T5] neither watchdog counts while a person is asked, and each goes on where it was", () => {
   const { turn, timeouts } = watched({ silenceMs: 4000 });
   vi.advanceTimersByTime(3000);

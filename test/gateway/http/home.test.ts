@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from "vitest";
 import { openApp, secrets, type AppScene } from "../../support/app-scene.ts";
+import { readAgent } from "../../support/real-cli.ts";
 
 const scenes: AppScene[] = [];
 afterEach(async () => {
@@ -20,6 +21,16 @@ test("the gateway's own page leads people who are signed out to the sign-in, and
   expect(reply.status).toBe(200);
   expect(page).toContain('<a href="/sign-in">Sign in</a>');
   expect(page).not.toContain('src="/widget.js"');
+});
+
+test("[A4] it tells nobody who is signed out which agents there are, not even who guesses", async () => {
+  const agents = ["payroll", "tester"].map((name) => readAgent({ name }));
+  const scene = await open({ agents });
+  for (const path of ["/", "/?agent=payroll"]) {
+    const page = await (await scene.request(path, signedOut)).text();
+    expect(page).toContain("data-agent=&quot;default&quot;");
+    for (const { name } of agents) expect(page).not.toContain(name);
+  }
 });
 
 test("[A1] the cookie of a sign-in brings the widget, for the agent that is asked for, and a way out", async () => {

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { afterEach, describe, expect, test } from "vitest";
 import { errorStatus, type ErrorCode } from "../../../gateway/protocol/codes.ts";
+import { StoreFull } from "../../../gateway/store/port.ts";
 import { readAgent } from "../../support/real-cli.ts";
 import { openApp, secrets, type AppRequest, type AppScene } from "../../support/app-scene.ts";
 import { until } from "../../support/wait.ts";
@@ -285,6 +286,20 @@ describe("a refusal of what is asked", () => {
     scene.store.isFull = false;
     await until("readiness", async () => (await scene.request("/readyz")).status === 200);
     expect((await scene.request("/api/turns", post({ prompt: "x" }))).status).toBe(202);
+  });
+
+  test("and so is a DELETE, whose session stays as it was", async () => {
+    const scene = await open({ isQuick: true });
+    const { turn, session } = await scene.create();
+    await scene.inState(turn, "completed");
+    scene.store.isFull = true;
+    const remove = () => scene.request(`/api/sessions/${session}`, { method: "DELETE" });
+    for (let times = 0; times < 2; times++) expect((await problemOf(await remove())).code).toBe("not_ready");
+    scene.store.isFull = false;
+    await until("readiness", async () => (await scene.request("/readyz")).status === 200);
+    scene.store.removeSession = () => Promise.reject(new StoreFull("somebody else's lock"));
+    expect((await problemOf(await remove())).code).toBe("not_ready");
+    expect((await scene.request(`/api/turns/${turn}`)).status).toBe(200);
   });
 
   test.each(["x", "-1", "1.5", "1e3", "9".repeat(16), "0x1", " "])("[L4] the cursor %j is 400", async (after) => {

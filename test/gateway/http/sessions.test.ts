@@ -311,6 +311,25 @@ describe("warming up", () => {
     await stateOf((await json<{ turn: string }>(turn)).turn, "completed");
     expect(app.started).toEqual([session]);
   });
+
+  test("[T6] is refused where turns have all the processes, and does not wait for their ends", async () => {
+    const turns = [];
+    for (let places = 4; places > 0; places--) {
+      const { session } = await create();
+      app.held.add(session);
+      const { turn } = await json<{ turn: string }>(prompt(session));
+      turns.push({ session, turn });
+    }
+    await Promise.all(turns.map(({ turn }) => stateOf(turn, "running")));
+    await until("their processes", () => app.live.size === 4);
+    const { session } = await create();
+    const warm = await app.request("POST", `/api/sessions/${session}/warm`);
+    expect([warm.status, warm.headers.get("retry-after")]).toEqual([503, "10"]);
+    expect(await json(warm)).toMatchObject({ code: "no_capacity" });
+    expect(app.started).not.toContain(session);
+    for (const one of turns) app.answer(one.session);
+    await Promise.all(turns.map(({ turn }) => stateOf(turn, "completed")));
+  });
 });
 
 describe("removal", () => {

@@ -314,6 +314,14 @@ describe("a turn's events as messages", () => {
     ]);
   });
 
+  test("[P4] a tool's input that is nested too deeply to be written as JSON stays what the model wrote", () => {
+    const json = `{"a":${"[".repeat(6000)}${"]".repeat(6000)}}`;
+    const streamed = delta(json, 0, { type: "input_json_delta" });
+    const { messages } = reduced(asked(), started(), call("c1"), streamed, blockStop());
+    expect(JSON.stringify(messages)).toContain(JSON.stringify(json));
+    expect(messages[1]!.blocks).toMatchObject([{ type: "tool_use", input: null, partial_json: json }]);
+  });
+
   test("odd events cost nothing: results of unknown calls, deltas of unknown blocks, input that is no JSON, a far index", () => {
     const { messages } = reduced(
       asked(),

@@ -9,6 +9,7 @@ import {
 } from "../../../gateway/protocol/codes.ts";
 import { by, eventBody } from "../../../gateway/protocol/events.ts";
 import { prompt, promptText } from "../../../gateway/protocol/prompt.ts";
+import { userName } from "../../../gateway/protocol/requests.ts";
 
 const image = { type: "image", source: { type: "base64", media_type: "image/png", data: "iVBORw0KGgo=" } };
 const pdf = {
@@ -53,6 +54,12 @@ describe("a prompt", () => {
 
   test("has words for titles, without images", () =>
     expect(promptText(prompt.parse([text("a"), image, text("b")]))).toBe("a\nb"));
+});
+
+test("[A4] a user's name is text that can be kept as it is: no half of a surrogate pair, which would read as another's", () => {
+  for (const name of ["ann", "\u{1f30d}", "\ufffd", "a\u0000b"]) expect(userName.parse(name)).toBe(name);
+  for (const name of ["\ud800", "ann\udfff"])
+    expect(userName.safeParse(name).error?.issues[0]?.message).toContain("half a surrogate pair");
 });
 
 describe("the closed lists", () => {

@@ -1,5 +1,7 @@
 // Turns whose end is in danger: calls that fail, and cancels and requests at awkward moments. The store, log, pool and queue are real.
 import { afterEach, describe, expect, test } from "vitest";
+import { StartFailure } from "../../../gateway/claude/launch.ts";
+import { failure } from "../../../gateway/claude/outcome.ts";
 import type { Write } from "../../../gateway/store/port.ts";
 import { alice, eventsWrite, newEvent, newTurn, queued, sessionWrite } from "../../support/log-drafts.ts";
 import { openTestStore, type TestStore } from "../../support/full-store.ts";
@@ -70,6 +72,74 @@ describe("[L3] exactly one ending", () => {
     held.resolve();
     await closed;
     expect(await cancelled).toMatchObject({ state: "cancelled", ending: { by: { key: "alice" } } });
+  });
+});
+
+describe("a turn that is still getting its process", () => {
+  test("[T4] is cancelled at once, and what comes up then serves the session's next turn", async () => {
+    const start = Promise.withResolvers<void>();
+    const scene = open({ starting: () => start.promise });
+    const turn = await scene.create();
+    await scene.inState(turn.turn, "running");
+    expect(await scene.turns.cancel(alice, turn.turn)).toMatchObject({ state: "cancelled" });
+    const next = await scene.create({ session: turn.session });
+    start.resolve();
+    const driver = await scene.running(next.turn);
+    expect(scene.started).toEqual([driver]);
+    expect(driver.requests).toHaveLength(1);
+    driver.finish();
+    await scene.inState(next.turn, "completed");
+    expect(scene.pool.processesOf("tester")).toMatchObject({ live: 1, idle: 1 });
+  });
+
+  test("[T5] ends by its wall clock", async () => {
+    const start = Promise.withResolvers<void>();
+    const scene = open({ agents: [readAgent({ turn_timeout_s: 0.05 })], starting: () => start.promise });
+    const turn = await scene.create();
+    expect(await scene.inState(turn.turn, "failed")).toMatchObject({ ending: { code: "turn_timeout" } });
+    start.resolve();
+  });
+
+  test("[T5] has only the rest of its time for its prompt", async () => {
+    const start = Promise.withResolvers<void>();
+    const scene = open({ starting: () => start.promise });
+    const turn = await scene.create({ turn_timeout_s: 100 });
+    await scene.inState(turn.turn, "running");
+    start.resolve();
+    const driver = await scene.running(turn.turn);
+    expect(driver.requests[0]!.timeoutS).toBeGreaterThan(90);
+    expect(driver.requests[0]!.timeoutS).toBeLessThan(100);
+    driver.finish();
+    await scene.inState(turn.turn, "completed");
+  });
+
+  test("[T4] and is cancelled while it waits for room, costs no start", async () => {
+    const scene = open({ limits: { processes: 1 } });
+    await scene.pool.acquire(scene.registry.find(undefined), "warmed up");
+    const turn = await scene.create();
+    await scene.inState(turn.turn, "running");
+    expect(await scene.turns.cancel(alice, turn.turn)).toMatchObject({ state: "cancelled" });
+    scene.pool.release("warmed up");
+    await scene.pool.acquire(scene.registry.find(undefined), "warmed up");
+    expect(scene.started).toHaveLength(1);
+  });
+
+  test("[T4] anew, since its conversation was lost, leaves none that has not heard of that", async () => {
+    const start = Promise.withResolvers<void>();
+    const startsAnew = Promise.withResolvers<void>();
+    const scene = open({
+      starting(isAnew) {
+        if (!isAnew) return Promise.reject(new StartFailure(failure("session_lost")));
+        startsAnew.resolve();
+        return start.promise;
+      },
+    });
+    const turn = await scene.create({ continue_from: "transcript" });
+    await startsAnew.promise;
+    expect(await scene.turns.cancel(alice, turn.turn)).toMatchObject({ state: "cancelled" });
+    start.resolve();
+    await until("its end", () => scene.pool.size === 0, 30_000);
+    expect(scene.started).toMatchObject([{ isEnded: true }]);
   });
 });
 

@@ -142,6 +142,28 @@ describe("the queue", () => {
     );
   });
 
+  test("[T6] without a place are as many as still wait when all that can have begun", () => {
+    const turn = fc.record({ session: fc.nat(9), agent: fc.constantFrom("x", "y") });
+    fc.assert(
+      fc.property(
+        fc.array(turn, { minLength: 1, maxLength: 12 }),
+        fc.integer({ min: 1, max: 6 }),
+        (turns, processes) => {
+          const queue = queueWith({ running: 4, processes, runningOfAgent: (agent) => (agent === "x" ? 2 : Infinity) });
+          for (const [index, { session, agent }] of turns.entries())
+            queue.add(entry(`t${index}`, `${agent}${session}`, agent), "last");
+          const next = entry("next", `${turns[0]!.agent}${turns[0]!.session}`);
+          const left = queue.withoutPlace(next);
+          expect(queue.length).toBe(turns.length);
+          while (queue.start(always));
+          expect(left).toHaveLength(queue.length + 1);
+          expect(left.at(-1)).toBe(next);
+        },
+      ),
+      cases(),
+    );
+  });
+
   test("[T6] what the positions say comes true: with one place, and nothing new, turns start in their order", () => {
     const turn = fc.record({ agent: fc.constantFrom("x", "y", "z"), caller: fc.constantFrom("ann", "bob", "cy") });
     fc.assert(

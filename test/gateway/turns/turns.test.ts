@@ -117,6 +117,22 @@ describe("a busy session", () => {
     expect(await scene.turns.list(alice, { limit: 10 })).toHaveLength(1);
   });
 
+  test("[T1] a session is not busy with a turn whose end can be seen, though its process is still set back", async () => {
+    const scene = open({ agents: [readAgent({ queue: 0 })] });
+    const { turn, session } = await scene.create();
+    const driver = await scene.running(turn);
+    await expect(scene.create({ session, on_busy: "reject" })).rejects.toMatchObject({ code: "busy" });
+    const isSetBack = Promise.withResolvers<void>();
+    driver.finish(completed("done"), isSetBack.promise);
+    await scene.inState(turn, "completed");
+    const next = await scene.create({ session, on_busy: "reject" });
+    await expect(scene.create({ session, on_busy: "reject" })).rejects.toMatchObject({ code: "busy" });
+    expect(driver.requests).toHaveLength(1);
+    isSetBack.resolve();
+    (await scene.running(next.turn)).finish();
+    await scene.inState(next.turn, "completed");
+  });
+
   test("[T1] of two prompts at once that do not want to wait, one is refused", async () => {
     const { scene, first, session } = await busy();
     scene.started[0]!.finish();
@@ -279,6 +295,26 @@ describe("caps [T6]", () => {
     expect(scene.turns.queueLength).toBe(3);
   });
 
+  test.each([0, 1])(
+    "[T6] with room for %i in its queue an agent refuses what would wait, and nothing else",
+    async (queue) => {
+      const scene = open({ agents: [readAgent({ queue, running_turns: 3 })] });
+      const outcomes = await Promise.allSettled(Array.from({ length: 6 }, () => scene.create()));
+      expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(3 + queue);
+      for (const outcome of outcomes.filter(({ status }) => status === "rejected"))
+        expect(outcome).toMatchObject({ reason: { code: "queue_full" } });
+    },
+  );
+
+  test("[T6] turns that wait for another agent's cap keep nobody from a free place", async () => {
+    const agents = [readAgent({ name: "default" }), readAgent({ name: "small", running_turns: 1 })];
+    const scene = open({ agents, limits: { queue: 1, queue_per_caller: 1 } });
+    await scene.create({ agent: "small" });
+    await scene.create({ agent: "small" });
+    await expect(scene.create({ agent: "small" })).rejects.toMatchObject({ code: "too_many_requests" });
+    await scene.running((await scene.create()).turn);
+  });
+
   test("a full disk refuses a prompt, gives its place back, and it can be sent again", async () => {
     const scene = open({ isQuick: true });
     scene.store.isFull = true;
@@ -342,6 +378,40 @@ describe("both ends of a gateway's life", () => {
     driver.finish();
     (await scene.running(third)).finish();
     await scene.inState(third, "completed");
+  });
+
+  test("[T2, L3] a start on a full disk refuses what is asked, and sees to what was left once there is room", async () => {
+    const store = openTestStore();
+    const made = sessionWrite();
+    const { session } = made.session;
+    const [ran, waits] = [newTurn(session), newTurn(session)];
+    await store.commit([
+      made,
+      ...[ran, waits].flatMap((turn) => [
+        { kind: "turn" as const, turn },
+        eventsWrite(session, newEvent(queued(session), turn.turn)),
+      ]),
+      { kind: "turn_state", turn: ran.turn, state: "running", at: 1 },
+    ]);
+    store.isFull = true;
+    const scene = open({ store });
+    for (let times = 0; times < 2; times++) {
+      const asked = [
+        scene.turns.recover(),
+        scene.create(),
+        scene.turns.cancel(alice, ran.turn),
+        scene.turns.closeSession(alice, session),
+      ];
+      for (const { status, reason } of (await Promise.allSettled(asked)) as PromiseRejectedResult[])
+        expect([status, reason]).toMatchObject(["rejected", { code: "not_ready" }]);
+    }
+    store.isFull = false;
+    await until("room", () => scene.log.isHealthy, 30_000);
+    await scene.turns.recover();
+    expect(await scene.turns.get(alice, ran.turn)).toMatchObject({ ending: { code: "gateway_restarted" } });
+    (await scene.running(waits.turn)).finish();
+    await scene.inState(waits.turn, "completed");
+    expect(scene.started).toHaveLength(1);
   });
 
   test("[T2] a place in the line that is another after a restart is told", async () => {

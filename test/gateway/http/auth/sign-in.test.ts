@@ -49,6 +49,15 @@ describe("signing in [A1]", () => {
     expect(reply.headers.get("set-cookie")).toContain("; Secure");
   });
 
+  test.each(["multipart/form-data", "multipart/form-data; boundary=a"])(
+    "with a body that is no %s is 400",
+    async (type) => {
+      await open();
+      const reply = await app.request("/sign-in", { method: "POST", body: "x", headers: { "content-type": type } });
+      expect([reply.status, await reply.json()]).toMatchObject([400, { code: "invalid_request" }]);
+    },
+  );
+
   test("with a wrong key is 401, says so, and sets nothing", async () => {
     await open();
     for (const fields of [{ key: "wrong" }, { key: "" }, {}, { code: "wrong" }, { code: mainKey }, { key: "main" }]) {
