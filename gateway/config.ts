@@ -101,12 +101,17 @@ const variables = z.object({
   SLUICE_LOG: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
 });
 
+/**
+ * Read by others, and none of the gateway's: what its clients are told, by the README, and what a process that it started carries (`sluice` may
+ * well be called from within).
+ */
+const othersVariables = ["SLUICE_URL", "SLUICE_KEY", "SLUICE_PROCESS"];
+
 const defaultFile = "sluice.config.json";
 
 /** Reads the configuration. Throws a `SetupError` that names the field and what is allowed. */
 export function readConfig(environment: Readonly<Record<string, string | undefined>> = process.env): Config {
-  // A process that Sluice started carries this one; `sluice` may well be called from within.
-  const isKnown = (name: string) => Object.hasOwn(variables.shape, name) || name === "SLUICE_PROCESS";
+  const isKnown = (name: string) => Object.hasOwn(variables.shape, name) || othersVariables.includes(name);
   const unknown = Object.keys(environment).find((name) => name.startsWith("SLUICE_") && !isKnown(name));
   if (unknown !== undefined) throw invalid(`${unknown} is no variable of Sluice`);
   const env = checked(variables, environment, "");

@@ -40,6 +40,14 @@ test("without any configuration it is loopback, one agent, and no key", () => {
   });
 });
 
+test("what the gateway's clients and processes are told by the environment is none of its own", () =>
+  expect(
+    readConfig({ SLUICE_URL: "https://chat.example", SLUICE_KEY: "0123", SLUICE_PROCESS: "marker" }),
+  ).toMatchObject({
+    keys: [],
+    publicUrl: undefined,
+  }));
+
 test("the environment goes before the file, and the file before the defaults", () => {
   const file = { agents: [{ name: "docs" }], allowed_hosts: ["a.example"], limits: { processes: 3 } };
   expect(withFile(file)).toMatchObject({
