@@ -210,6 +210,6 @@ function invalid(what: string): SetupError {
   return new SetupError(
     "config_invalid",
     `The configuration is wrong: ${what}.`,
-    "See `sluice --help` for the variables and `sluice schema` for the file.",
+    "See `npx sluice --help` for the variables and `npx sluice schema` for the file.",
   );
 }

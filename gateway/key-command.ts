@@ -73,7 +73,7 @@ function readScopes(text: string | undefined): readonly Scope[] {
 
 async function list(store: Store, print: (line: string) => void): Promise<number> {
   const keys = await store.keys(gatewayCaller);
-  if (keys.length === 0) print("No keys were made by `sluice key add`.");
+  if (keys.length === 0) print("No keys were made by `npx sluice key add`.");
   for (const { name, scopes: allowed, agents, madeAt, revokedAt } of keys) {
     const state = revokedAt === null ? "in use" : `revoked ${new Date(revokedAt).toISOString()}`;
     print(
@@ -101,7 +101,7 @@ export async function tokenCommand(
     throw new SetupError(
       "not_running",
       `No gateway runs on the data folder ${config.dataFolder}.`,
-      "Start one with `sluice serve`.",
+      "Start one with `npx sluice serve`.",
     );
   const path = link ? "/api/sign-in-links" : "/api/tokens";
   const reply = await fetch(`${address}${path}`, {
@@ -116,5 +116,5 @@ export async function tokenCommand(
 }
 
 function usage(what: string): SetupError {
-  return new SetupError("config_invalid", `${what}.`, "See `sluice --help`.");
+  return new SetupError("config_invalid", `${what}.`, "See `npx sluice --help`.");
 }

@@ -23,17 +23,17 @@ import { startGateway, type Gateway } from "./serve.ts";
 
 const help = `Sluice puts Claude Code behind plain HTTP.
 
-  sluice serve               the gateway, with your own login; its key lies in <data>/key
-  sluice demo                the gateway with the demo model: no login, no network, no key
-  sluice ask "…"             one prompt, answered on the terminal: by the gateway that runs on the
-                             data folder, else by one of its own that ends with the answer
-  sluice demo ask "…"        the same with the demo model
-  sluice doctor              checks Node, the CLI and its login, the PTY, folders, database and port
-  sluice key add NAME        makes a service key: --scopes turns,transcripts,…  --agents a,b
-  sluice key list | revoke NAME
-  sluice token --link        a link that signs a browser in at the running gateway, once
-  sluice token --user NAME   a browser token for one of your users
-  sluice schema              the JSON Schema of sluice.config.json
+  npx sluice serve               the gateway, with your own login; its key lies in <data>/key
+  npx sluice demo                the gateway with the demo model: no login, no network, no key
+  npx sluice ask "…"             one prompt, answered on the terminal: by the gateway that runs on the
+                                 data folder, else by one of its own that ends with the answer
+  npx sluice demo ask "…"        the same with the demo model
+  npx sluice doctor              checks Node, the CLI and its login, the PTY, folders, database and port
+  npx sluice key add NAME        makes a service key: --scopes turns,transcripts,…  --agents a,b
+  npx sluice key list | revoke NAME
+  npx sluice token --link        a link that signs a browser in at the running gateway, once
+  npx sluice token --user NAME   a browser token for one of your users
+  npx sluice schema              the JSON Schema of sluice.config.json
 
 Options of ask:
   --session UUID  go on with this session      --agent NAME  ask this agent
@@ -155,18 +155,18 @@ function start(config: Config, level: string, openCaller: Caller | undefined): P
 
 function keyHint({ keys, dataFolder }: Config, { signInUrl }: Gateway): string {
   const key = keys.length > 0 ? "<a secret of SLUICE_KEYS>" : `$(cat ${keyFile(dataFolder)})`;
-  return `\nTry: sluice ask "hello"\n or with curl and -H "authorization: Bearer ${key}", see the README.\n Sign a browser in, once, and chat: ${signInUrl}\n`;
+  return `\nTry: npx sluice ask "hello"\n or with curl and -H "authorization: Bearer ${key}", see the README.\n Sign a browser in, once, and chat: ${signInUrl}\n`;
 }
 
 function demoHint(address: string): string {
   const curl = `curl -N ${address}/api/turns -H 'content-type: application/json' -d '{"prompt":"hello"}'`;
-  return `\nThe demo model answers: no account is used. Chat at ${address}/ or try, in another terminal:\n\n  ${curl} -H 'accept: text/plain'\n  ${curl} -H 'accept: text/event-stream'\n  npm run demo -- ask "show me a table"\n`;
+  return `\nThe demo model answers: no account is used. Chat at ${address}/ or try, in another terminal:\n\n  ${curl} -H 'accept: text/plain'\n  ${curl} -H 'accept: text/event-stream'\n  npx sluice demo ask "show me a table"\n`;
 }
 
 async function askOnce(config: Config, words: readonly string[], values: Values, openCaller?: Caller): Promise<number> {
   const prompt = words.join(" ");
   const parsed = promptSchema.safeParse(prompt);
-  if (!parsed.success) throw usage(`the prompt ${parsed.error.issues[0]?.message ?? "is wrong"}: sluice ask "…"`);
+  if (!parsed.success) throw usage(`the prompt ${parsed.error.issues[0]?.message ?? "is wrong"}: npx sluice ask "…"`);
   const { session, agent, timing = false } = values;
   if (session !== undefined && !z.uuid().safeParse(session).success)
     throw usage(`--session must be a UUID, not "${session}"`);
@@ -235,7 +235,7 @@ function noMore(command: string, rest: readonly string[]): void {
 }
 
 function usage(what: string): SetupError {
-  return new SetupError("config_invalid", `${what}.`, "See `sluice --help`.");
+  return new SetupError("config_invalid", `${what}.`, "See `npx sluice --help`.");
 }
 
 function say(text: string): number {

@@ -41,7 +41,7 @@ function apiFailure(result: ResultMessage): Failure {
 }
 
 const messages: Record<FailureCode, string> = {
-  not_logged_in: "The CLI is not logged in, or its credential was refused. The operator can run `sluice doctor`.",
+  not_logged_in: "The CLI is not logged in, or its credential was refused. The operator can run `npx sluice doctor`.",
   billing_mismatch: "The CLI's credential does not fit the agent's billing, so the prompt was not sent.",
   rate_limited: "The account's limit is reached.",
   overloaded: "The model's API is overloaded. Try again later.",

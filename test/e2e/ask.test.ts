@@ -88,7 +88,7 @@ describe("demo ask", () => {
 test("ask without a login exits 1, says how to log in, and that the demo needs none", async () => {
   const outcome = await sluice(["ask", "hello"]);
   expect(outcome).toMatchObject({ code: 1, stdout: "" });
-  for (const words of ["not_logged_in", "/login", "CLAUDE_CODE_OAUTH_TOKEN", "without any account", "npm run demo"])
+  for (const words of ["not_logged_in", "/login", "CLAUDE_CODE_OAUTH_TOKEN", "without any account", "npx sluice demo"])
     expect(outcome.stderr).toContain(words);
 });
 
@@ -149,10 +149,10 @@ describe("what is wrong is named, with what to do about it", () => {
       1,
       ["a-file/data", "SLUICE_DATA"],
     ],
-    ["an unknown command", () => [["frobnicate"], {}], 2, ["frobnicate", "sluice --help"]],
-    ["an unknown option", () => [["ask", "--frob", "hi"], {}], 2, ["--frob", "sluice --help"]],
-    ["too many words", () => [["doctor", "who"], {}], 2, ["who", "sluice --help"]],
-    ["an unknown variable", () => [["ask", "hi"], { SLUICE_PROT: "1" }], 2, ["SLUICE_PROT", "sluice --help"]],
+    ["an unknown command", () => [["frobnicate"], {}], 2, ["frobnicate", "npx sluice --help"]],
+    ["an unknown option", () => [["ask", "--frob", "hi"], {}], 2, ["--frob", "npx sluice --help"]],
+    ["too many words", () => [["doctor", "who"], {}], 2, ["who", "npx sluice --help"]],
+    ["an unknown variable", () => [["ask", "hi"], { SLUICE_PROT: "1" }], 2, ["SLUICE_PROT", "npx sluice --help"]],
     ["an empty variable", () => [["ask", "hi"], { SLUICE_CLAUDE: "" }], 2, ["SLUICE_CLAUDE", "must not be empty"]],
   ];
   test.each(cases)("%s", async (_, given, code, words) => {
