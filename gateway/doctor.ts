@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { spawn as spawnPty } from "node-pty";
 import { locateCli } from "./claude/locate.ts";
+import { askLogin } from "./claude/login.ts";
 import { locateGit } from "./agents/git.ts";
 import { howToLogIn } from "./ask.ts";
 import type { Config } from "./config.ts";
@@ -57,12 +58,9 @@ async function checkCli(config: Config): Promise<Finding> {
 async function checkLogin(config: Config): Promise<Finding> {
   return finding("login", async () => {
     const cli = await locateCli(config.claude, config.environment["PATH"]);
-    const status = await promisify(execFile)(cli.path, ["auth", "status"], { timeout: 20_000 }).then(
-      ({ stdout }) => JSON.parse(stdout) as { loggedIn?: boolean; authMethod?: string },
-      () => ({ loggedIn: false, authMethod: "none" }),
-    );
-    if (!status.loggedIn) throw new SetupError("not_logged_in", "not logged in", howToLogIn);
-    return `logged in (${status.authMethod ?? "unknown method"})`;
+    const { isThere, method } = await askLogin(cli.path, config.environment);
+    if (!isThere) throw new SetupError("not_logged_in", "not logged in", howToLogIn);
+    return `logged in (${method})`;
   });
 }
 

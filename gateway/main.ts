@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { pino } from "pino";
 import { z } from "zod";
-import { ask } from "./ask.ts";
+import { ask, howToLogIn } from "./ask.ts";
 import { installCommand } from "./claude/locate.ts";
 import { configFile, isLoopback, readConfig, type Config } from "./config.ts";
 import { readHolder } from "./data-folder.ts";
@@ -134,6 +134,10 @@ async function serve(config: Config, openCaller?: Caller): Promise<number> {
   const gateway = await start(config, config.logLevel, openCaller);
   console.log(`listening on ${gateway.address}`);
   if (process.stdout.isTTY) console.log(openCaller ? demoHint(gateway.address) : keyHint(config, gateway));
+  // Not sooner: it takes the CLI longer than all the rest.
+  void gateway.checkLogin().then((login) => {
+    if (login === "not_logged_in" && process.stdout.isTTY) console.log(` The CLI is not logged in. ${howToLogIn}\n`);
+  });
   await isToEnd;
   // What a second signal leaves is swept at the next start.
   if (process.stdout.isTTY)

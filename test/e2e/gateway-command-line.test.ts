@@ -232,3 +232,28 @@ test("`demo` tells a person at a terminal what to try, and what it says works wi
   terminal.write("\u0003");
   expect(await exited).toBe(0);
 });
+
+test("without a login a gateway listens, says in log and /readyz that it has none, and logs a turn that fails for it without its prompt", async () => {
+  const stranger = await openScene({ CLAUDE_CODE_OAUTH_TOKEN: undefined });
+  const open = await spawnGateway(stranger);
+  const readiness = async () => {
+    const reply = await open.fetch("/readyz");
+    return [reply.status, ((await reply.json()) as { login: string }).login];
+  };
+  expect((await readiness())[0]).toBe(200);
+  await until("the CLI to be asked", async () => (await readiness())[1] === "not_logged_in", 30_000);
+  const { turn } = await open.post("a prompt of mine");
+  expect(await open.ended(turn)).toMatchObject({ state: "failed", code: "not_logged_in" });
+  expect(await readiness()).toEqual([200, "not_logged_in"]);
+  const { code, stderr } = await open.kill("SIGTERM");
+  expect(code).toBe(0);
+  const warnings = stderr.split("\n").filter((line) => line.includes('"level":40'));
+  expect(warnings.map((line) => (JSON.parse(line) as { msg: string; code?: string }).code)).toEqual([
+    undefined,
+    "not_logged_in",
+  ]);
+  expect(warnings[0]).toContain("the CLI is not logged in");
+  expect(stderr).not.toContain("a prompt of mine");
+  expect(await (await gateway.fetch("/readyz")).json()).toMatchObject({ login: "logged_in" });
+  await stranger.close();
+});
