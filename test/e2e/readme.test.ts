@@ -80,16 +80,25 @@ describe("the README's lines", () => {
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  test.skipIf(lacksCurl)("npm run demo answers the two curl lines without any key", async () => {
-    const [install, demo] = block("demo").split(" && ");
-    expect(install).toBe("npm install");
-    const gateway = await start(demo!, { SLUICE_DATA: join(folder, ".sluice-demo"), HOME: folder });
-    try {
-      expectAnswers(await runLines(block("demo-curl"), gateway.port, folder));
-    } finally {
-      await end(gateway);
-    }
-  });
+  test.skipIf(lacksCurl)(
+    "npm run demo answers the curl lines without any key; a script tells a turn that failed",
+    async () => {
+      const [install, demo] = block("demo").split(" && ");
+      expect(install).toBe("npm install");
+      const gateway = await start(demo!, { SLUICE_DATA: join(folder, ".sluice-demo"), HOME: folder });
+      try {
+        expectAnswers(await runLines(block("demo-curl"), gateway.port, folder));
+        await runLines(block("state"), gateway.port, folder);
+        const failing = (name: string) => block(name).replaceAll("hello", "demo:error status=400");
+        for (const line of failing("state").split("\n"))
+          await expect(runLines(line, gateway.port, folder)).rejects.toMatchObject({ code: 1 });
+        const [, asText] = await runLines(failing("demo-curl"), gateway.port, folder);
+        expect(asText?.split("\n").at(-2)).toBe("[turn_failed: api_error]");
+      } finally {
+        await end(gateway);
+      }
+    },
+  );
 
   test.skipIf(lacksCurl)("npm start answers the same lines with the key that it made", async () => {
     const scene: Scene = await openScene();
