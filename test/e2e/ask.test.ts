@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openDataFolder } from "../../gateway/data-folder.ts";
+import { scopes } from "../../gateway/protocol/scopes.ts";
 import { madeUpToken } from "../support/real-cli.ts";
 
 const bin = join(import.meta.dirname, "../../gateway/bin.js");
@@ -150,7 +151,19 @@ describe("what is wrong is named, with what to do about it", () => {
       ["a-file/data", "SLUICE_DATA"],
     ],
     ["an unknown command", () => [["frobnicate"], {}], 2, ["frobnicate", "npx sluice --help"]],
-    ["an unknown option", () => [["ask", "--frob", "hi"], {}], 2, ["--frob", "npx sluice --help"]],
+    [
+      "an unknown option",
+      () => [["ask", "--frob", "hi"], {}],
+      2,
+      ["there is no option --frob.\n", "npx sluice --help"],
+    ],
+    ["a port as an option", () => [["serve", "--port=80"], {}], 2, ["there is no option --port: set SLUICE_PORT.\n"]],
+    [
+      "an option without its value",
+      () => [["ask", "hi", "--session"], {}],
+      2,
+      ["'--session <value>' argument missing"],
+    ],
     ["too many words", () => [["doctor", "who"], {}], 2, ["who", "npx sluice --help"]],
     ["an unknown variable", () => [["ask", "hi"], { SLUICE_PROT: "1" }], 2, ["SLUICE_PROT", "npx sluice --help"]],
     ["an empty variable", () => [["ask", "hi"], { SLUICE_CLAUDE: "" }], 2, ["SLUICE_CLAUDE", "must not be empty"]],
@@ -162,6 +175,16 @@ describe("what is wrong is named, with what to do about it", () => {
     // A person reads this, not a stack.
     expect(outcome.stderr).not.toMatch(/\n\s+at /);
   });
+});
+
+test("help names the version, the scopes of keys, and what doctor checks", async () => {
+  const helps = [["--help"], ["key", "add", "--help"], ["doctor", "--help"]].map((args) => sluice(args));
+  const [all, key, checks] = await Promise.all(helps);
+  expect([all!.code, key!.code, checks!.code]).toEqual([0, 0, 0]);
+  expect(all!.stdout).toContain("--version");
+  for (const scope of scopes) expect(key!.stdout).toMatch(new RegExp(`^  ${scope} `, "m"));
+  for (const check of ["Node", "claude CLI", "login", "PTY", "git", "data folder", "workspaces", "address"])
+    expect(checks!.stdout).toMatch(new RegExp(`^  ${check} `, "m"));
 });
 
 describe("doctor", () => {
