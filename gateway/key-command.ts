@@ -5,6 +5,7 @@ import type { Config } from "./config.ts";
 import { readHolder } from "./data-folder.ts";
 import { hashSecret } from "./http/auth/key-ring.ts";
 import { newSecret, readSelfMadeKey } from "./keys.ts";
+import { configuredAddress, whoAnswers } from "./listen.ts";
 import { gatewayCaller } from "./protocol/callers.ts";
 import { SetupError } from "./protocol/errors.ts";
 import { ordinaryScopes, scopes, type Scope } from "./protocol/scopes.ts";
@@ -95,14 +96,11 @@ export async function tokenCommand(
   print: (line: string) => void,
 ): Promise<number> {
   if ((link === true) === (user !== undefined)) throw usage("token takes either --link or --user NAME");
-  const address = readHolder(config.dataFolder)?.address;
+  const own = readHolder(config.dataFolder)?.address;
   const key = config.keys[0]?.secret ?? readSelfMadeKey(config.dataFolder);
-  if (address === undefined || key === undefined)
-    throw new SetupError(
-      "not_running",
-      `No gateway runs on the data folder ${config.dataFolder}.`,
-      "Start one with `npx sluice serve`.",
-    );
+  const address = own ?? configuredAddress(config);
+  const who = await whoAnswers(address);
+  if (own === undefined || key === undefined || who !== "gateway") throw notRunning(config.dataFolder, address, who);
   const path = link ? "/api/sign-in-links" : "/api/tokens";
   const reply = await fetch(`${address}${path}`, {
     method: "POST",
@@ -113,6 +111,22 @@ export async function tokenCommand(
   if (!reply.ok) throw usage(`the gateway refused: ${answer.detail ?? reply.status}`);
   print(answer.url ?? answer.token ?? "");
   return 0;
+}
+
+function notRunning(dataFolder: string, address: string, who: "gateway" | "demo" | undefined): SetupError {
+  if (who === "demo")
+    return new SetupError(
+      "not_running",
+      `The demo runs at ${address}, which needs no sign-in and no token.`,
+      `Open ${address}/ in a browser.`,
+    );
+  return new SetupError(
+    "not_running",
+    `No gateway runs on the data folder ${dataFolder}.`,
+    who
+      ? `One of another data folder runs at ${address}: set SLUICE_DATA to that.`
+      : "Start one with `npx sluice serve`.",
+  );
 }
 
 function usage(what: string): SetupError {

@@ -71,6 +71,23 @@ test("a port that is taken is named, and nothing is left of the start", async ()
   expect((await next.kill("SIGINT")).code).toBe(0);
 });
 
+test("`token` says where no gateway runs: none at all, one that was killed, one of another data folder", async () => {
+  const killed = newFolder(scene, "killed");
+  writeFileSync(join(killed, "key"), "a-secret-that-was-made");
+  writeFileSync(join(killed, "lock.json"), JSON.stringify({ pid: 1, address: "http://127.0.0.1:9" }));
+  const port = Number(new URL(gateway.address).port);
+  for (const [settings, mend] of [
+    [{}, "npx sluice serve"],
+    [{ dataFolder: killed }, "npx sluice serve"],
+    [{ port }, `One of another data folder runs at ${gateway.address}`],
+  ] as const) {
+    const { code, stdout, stderr } = await runSluice(["token", "--link"], gatewayEnvironment(scene, settings));
+    expect([code, stdout]).toEqual([1, ""]);
+    expect(stderr).toMatch(/No gateway runs on the data folder/);
+    expect(stderr).toContain(mend);
+  }
+});
+
 test("a damaged database, and one of a newer Sluice, are left alone and named", async () => {
   const [damaged, newer] = [newFolder(scene, "damaged"), newFolder(scene, "newer")];
   writeFileSync(join(damaged, "sluice.sqlite"), "This is no database. ".repeat(500));
@@ -229,6 +246,15 @@ test("`demo` tells a person at a terminal what to try, and what it says works wi
   expect(await reply.text()).toContain("You said: hello");
   const asked = await runSluice(["demo", "ask", "show", "me", "a", "table"], environment);
   expect([asked.code, asked.stdout]).toEqual([0, expect.stringContaining("|")]);
+  const { port } = new URL(shown[1]!);
+  for (const settings of [{ dataFolder }, { dataFolder: newFolder(scene, "none"), port: Number(port) }]) {
+    const link = await runSluice(["token", "--link"], gatewayEnvironment(scene, settings));
+    expect(link).toMatchObject({
+      code: 1,
+      stdout: "",
+      stderr: expect.stringContaining(`${shown[1]}, which needs no sign-in`),
+    });
+  }
   terminal.write("\u0003");
   expect(await exited).toBe(0);
 });
