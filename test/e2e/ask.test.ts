@@ -215,7 +215,10 @@ describe("doctor", () => {
     const held = openDataFolder(path);
     const outcome = await sluice(["doctor"], { SLUICE_DATA: path, CLAUDE_CODE_OAUTH_TOKEN: madeUpToken });
     held.release();
-    expect(outcome).toMatchObject({ code: 0, stdout: expect.stringMatching(/^ok {4}data folder .*pid \d+/m) });
+    expect(outcome).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^ok {4}data folder .*, in use by the running gateway \(pid \d+\)$/m),
+    });
   });
 
   test("exits 1 and says how to mend a damaged database, a missing workspace and a port that is taken", async () => {

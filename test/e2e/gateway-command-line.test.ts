@@ -255,6 +255,11 @@ test("`demo` tells a person at a terminal what to try, and what it says works wi
       stderr: expect.stringContaining(`${shown[1]}, which needs no sign-in`),
     });
   }
+  const other = gatewayEnvironment(scene, { port: Number(port) });
+  const checked = await runSluice(["doctor"], other);
+  expect(checked.stdout).toMatch(
+    new RegExp(`^FAIL {2}address .*127\\.0\\.0\\.1:${port} is in use by Sluice's demo\\.\n`, "m"),
+  );
   terminal.write("\u0003");
   expect(await exited).toBe(0);
 });
