@@ -1,8 +1,7 @@
 // `sluice key` and `sluice token`: service keys, and what is made with one, from the operator's terminal.
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "./config.ts";
-import { readHolder } from "./data-folder.ts";
+import { makeDataFolder, readHolder } from "./data-folder.ts";
 import { hashSecret } from "./http/auth/key-ring.ts";
 import { newSecret, readSelfMadeKey } from "./keys.ts";
 import { configuredAddress, whoAnswers } from "./listen.ts";
@@ -29,7 +28,7 @@ export async function keyCommand(
   const isKnown =
     action === "add" || action === "revoke" ? name !== undefined : action === "list" && name === undefined;
   if (!isKnown || rest.length > 0) throw usage("key takes add NAME, revoke NAME or list");
-  mkdirSync(config.dataFolder, { recursive: true, mode: 0o700 });
+  makeDataFolder(config.dataFolder);
   const store = openSqliteStore(join(config.dataFolder, "sluice.sqlite"));
   try {
     if (action === "add") return await add(store, config, name!, options, print);

@@ -150,6 +150,18 @@ describe("what is wrong is named, with what to do about it", () => {
       1,
       ["a-file/data", "SLUICE_DATA"],
     ],
+    [
+      "a data folder where none can be made",
+      () => [["ask", "hi"], { SLUICE_DATA: "/proc/sluice" }],
+      1,
+      ["/proc/sluice cannot be written", "SLUICE_DATA"],
+    ],
+    [
+      "the same for a key",
+      () => [["key", "list"], { SLUICE_DATA: "/proc/sluice/data" }],
+      1,
+      ["/proc/sluice/data cannot be made", "SLUICE_DATA"],
+    ],
     ["an unknown command", () => [["frobnicate"], {}], 2, ["frobnicate", "npx sluice --help"]],
     [
       "an unknown option",
