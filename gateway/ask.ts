@@ -20,8 +20,8 @@ export interface AskOptions {
 
 /** What to do when the CLI is not logged in. */
 export const howToLogIn =
-  "Log in with `claude` (then /login), or set CLAUDE_CODE_OAUTH_TOKEN (from `claude setup-token`) or ANTHROPIC_API_KEY.\n" +
-  'To try Sluice without any account: npm run demo -- ask "hello"';
+  "Log in with `npx claude` (`claude` where it is on PATH), then /login; or set CLAUDE_CODE_OAUTH_TOKEN (from `npx claude setup-token`) or ANTHROPIC_API_KEY.\n" +
+  'To try Sluice without any account: npx sluice demo ask "hello"';
 
 const accepted = z.looseObject({ turn: z.string(), session: z.string() });
 const wireEvent = z.looseObject({ type: z.string(), seq: z.number().optional() });

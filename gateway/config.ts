@@ -6,6 +6,7 @@ import { levelsBelow } from "./agents/levels.ts";
 import { agentConfig, agentFault, type AgentConfig } from "./protocol/agents.ts";
 import { permissionModes, type PermissionMode } from "./protocol/codes.ts";
 import { SetupError } from "./protocol/errors.ts";
+import { check, nearest } from "./protocol/faults.ts";
 import { limits, type Limits } from "./protocol/limits.ts";
 
 export interface Config {
@@ -101,14 +102,22 @@ const variables = z.object({
   SLUICE_LOG: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
 });
 
+/**
+ * Read by others, and none of the gateway's: what its clients are told, by the README, and what a process that it started carries (`sluice` may
+ * well be called from within).
+ */
+const othersVariables: ReadonlySet<string> = new Set(["SLUICE_URL", "SLUICE_KEY", "SLUICE_PROCESS"]);
+
 const defaultFile = "sluice.config.json";
 
 /** Reads the configuration. Throws a `SetupError` that names the field and what is allowed. */
 export function readConfig(environment: Readonly<Record<string, string | undefined>> = process.env): Config {
-  // A process that Sluice started carries this one; `sluice` may well be called from within.
-  const isKnown = (name: string) => Object.hasOwn(variables.shape, name) || name === "SLUICE_PROCESS";
+  const isKnown = (name: string) => Object.hasOwn(variables.shape, name) || othersVariables.has(name);
   const unknown = Object.keys(environment).find((name) => name.startsWith("SLUICE_") && !isKnown(name));
-  if (unknown !== undefined) throw invalid(`${unknown} is no variable of Sluice`);
+  if (unknown !== undefined) {
+    const near = nearest(unknown, Object.keys(variables.shape));
+    throw invalid(`${unknown}: is no variable of Sluice${near === undefined ? "" : `; did you mean \`${near}\`?`}`);
+  }
   const env = checked(variables, environment, "");
   const file = readFile(env.SLUICE_CONFIG);
   const publicHost = env.SLUICE_PUBLIC_URL === undefined ? [] : [new URL(env.SLUICE_PUBLIC_URL).hostname];
@@ -173,13 +182,10 @@ function readFile(named: string | undefined): z.infer<typeof configFile> {
 }
 
 function checked<Schema extends z.ZodType>(schema: Schema, value: unknown, prefix: string): z.infer<Schema> {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const issues = parsed.error.issues.map((issue) => {
-    const field = issue.path.join(".");
-    return field === "" ? issue.message : `${field}: ${issue.message}`;
-  });
-  throw invalid(`${prefix}${issues.join("; ")}`);
+  const found = check(schema, value);
+  if (!found.faults) return found.value;
+  const faults = Array.from(found.faults, ({ field, what }) => (field === "" ? `it ${what}` : `${field}: ${what}`));
+  throw invalid(`${prefix}${faults.join("; ")}`);
 }
 
 function realFolder(root: string, index: number): string {
@@ -204,7 +210,7 @@ function isOrigin(text: string): boolean {
 function invalid(what: string): SetupError {
   return new SetupError(
     "config_invalid",
-    `The configuration is wrong: ${what}.`,
-    "See `sluice --help` for the variables and `sluice schema` for the file.",
+    `The configuration is wrong: ${what}${what.endsWith("?") ? "" : "."}`,
+    "See `npx sluice --help` for the variables and `npx sluice schema` for the file.",
   );
 }

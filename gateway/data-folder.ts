@@ -1,7 +1,7 @@
 // [P8] The data folder: made where absent, private, and locked for as long as the gateway lives. The lock is the operating
 // system's, held through SQLite on a file of its own, so that a killed gateway never leaves a stale one; `lock.json` beside it says who.
-import { accessSync, constants, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { accessSync, constants, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { z } from "zod";
 import { SetupError } from "./protocol/errors.ts";
@@ -29,15 +29,10 @@ export interface DataFolder {
 export function openDataFolder(folder: string): DataFolder {
   const path = resolve(folder);
   try {
-    for (const part of [path, join(path, "run"), join(path, "workspace")])
-      mkdirSync(part, { recursive: true, mode: 0o700 });
+    for (const part of [path, join(path, "run"), join(path, "workspace")]) makeFolder(part);
     accessSync(path, constants.W_OK);
   } catch {
-    throw new SetupError(
-      "data_not_writable",
-      `The data folder ${path} cannot be written.`,
-      "Mend its owner and mode, or set SLUICE_DATA to another folder.",
-    );
+    throw notWritable(path, "written");
   }
   const lock = takeLock(path);
   const say = (who: Holder) => writeFileSync(holderFile(path), JSON.stringify(who), { mode: 0o600 });
@@ -54,6 +49,36 @@ export function openDataFolder(folder: string): DataFolder {
       lock.close();
     },
   };
+}
+
+/** Makes the folder alone, for those that need no lock. Throws a `SetupError`. */
+export function makeDataFolder(folder: string): void {
+  try {
+    makeFolder(resolve(folder));
+  } catch {
+    throw notWritable(resolve(folder), "made");
+  }
+}
+
+/** One by one: Node's own recursive way never returns where a parent is there and takes no folder, as /proc does. */
+function makeFolder(path: string): void {
+  const isThere = () => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  if (isThere()) return;
+  if (dirname(path) !== path) makeFolder(dirname(path));
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    // Another one may have made it just now.
+    if (!isThere()) throw error;
+  }
+}
+
+function notWritable(path: string, what: string): SetupError {
+  return new SetupError(
+    "data_not_writable",
+    `The data folder ${path} cannot be ${what}.`,
+    "Mend its owner and mode, or set SLUICE_DATA to another folder.",
+  );
 }
 
 /** Who holds the folder, as far as it says so; undefined if nobody does or it does not. */
@@ -74,12 +99,7 @@ function takeLock(path: string): DatabaseSync {
     return database;
   } catch (error) {
     database?.close();
-    if (!(error instanceof Error) || !/locked/.test(error.message))
-      throw new SetupError(
-        "data_not_writable",
-        `The data folder ${path} cannot be locked.`,
-        "Mend its owner and mode, or set SLUICE_DATA to another folder.",
-      );
+    if (!(error instanceof Error) || !/locked/.test(error.message)) throw notWritable(path, "locked");
     const pid = readHolder(path)?.pid;
     const who = pid === undefined ? "another gateway" : `another gateway (pid ${pid})`;
     throw new SetupError(

@@ -2,15 +2,16 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createServer } from "node:net";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { spawn as spawnPty } from "node-pty";
 import { locateCli } from "./claude/locate.ts";
+import { askLogin } from "./claude/login.ts";
 import { locateGit } from "./agents/git.ts";
 import { howToLogIn } from "./ask.ts";
 import type { Config } from "./config.ts";
 import { openDataFolder, readHolder } from "./data-folder.ts";
-import { isAnswering, listen } from "./listen.ts";
+import { configuredAddress, isAnswering, listen, whoAnswers } from "./listen.ts";
 import { SetupError } from "./protocol/errors.ts";
 import { checkSqliteFile } from "./store/sqlite.ts";
 import { checkWorkspaces } from "./workspaces.ts";
@@ -57,12 +58,9 @@ async function checkCli(config: Config): Promise<Finding> {
 async function checkLogin(config: Config): Promise<Finding> {
   return finding("login", async () => {
     const cli = await locateCli(config.claude, config.environment["PATH"]);
-    const status = await promisify(execFile)(cli.path, ["auth", "status"], { timeout: 20_000 }).then(
-      ({ stdout }) => JSON.parse(stdout) as { loggedIn?: boolean; authMethod?: string },
-      () => ({ loggedIn: false, authMethod: "none" }),
-    );
-    if (!status.loggedIn) throw new SetupError("not_logged_in", "not logged in", howToLogIn);
-    return `logged in (${status.authMethod ?? "unknown method"})`;
+    const { isThere, method } = await askLogin(cli.path, config.environment);
+    if (!isThere) throw new SetupError("not_logged_in", "not logged in", howToLogIn);
+    return `logged in (${method})`;
   });
 }
 
@@ -105,8 +103,9 @@ async function checkData(config: Config): Promise<Finding> {
       return data.path;
     } catch (error) {
       // That is as it should be while a gateway runs.
-      if (error instanceof SetupError && error.fault === "data_locked") return error.message;
-      throw error;
+      if (!(error instanceof SetupError) || error.fault !== "data_locked") throw error;
+      const pid = readHolder(config.dataFolder)?.pid;
+      return `${resolve(config.dataFolder)}, in use by the running gateway${pid === undefined ? "" : ` (pid ${pid})`}`;
     }
   });
 }
@@ -129,7 +128,10 @@ async function checkAddress(config: Config): Promise<Finding> {
       const own = readHolder(config.dataFolder)?.address;
       const isOurs = own !== undefined && new URL(own).port === String(config.port) && (await isAnswering(own));
       if (isOurs) return `the gateway of this data folder listens on ${own}`;
-      throw error;
+      const who = await whoAnswers(configuredAddress(config));
+      if (who === undefined || !(error instanceof SetupError)) throw error;
+      const what = who === "demo" ? "Sluice's demo" : "a Sluice of another data folder";
+      throw new SetupError(error.fault, `${config.host}:${config.port} is in use by ${what}.`, error.mend);
     }
   });
 }

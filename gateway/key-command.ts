@@ -1,10 +1,10 @@
 // `sluice key` and `sluice token`: service keys, and what is made with one, from the operator's terminal.
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "./config.ts";
-import { readHolder } from "./data-folder.ts";
+import { makeDataFolder, readHolder } from "./data-folder.ts";
 import { hashSecret } from "./http/auth/key-ring.ts";
 import { newSecret, readSelfMadeKey } from "./keys.ts";
+import { configuredAddress, whoAnswers } from "./listen.ts";
 import { gatewayCaller } from "./protocol/callers.ts";
 import { SetupError } from "./protocol/errors.ts";
 import { ordinaryScopes, scopes, type Scope } from "./protocol/scopes.ts";
@@ -28,7 +28,7 @@ export async function keyCommand(
   const isKnown =
     action === "add" || action === "revoke" ? name !== undefined : action === "list" && name === undefined;
   if (!isKnown || rest.length > 0) throw usage("key takes add NAME, revoke NAME or list");
-  mkdirSync(config.dataFolder, { recursive: true, mode: 0o700 });
+  makeDataFolder(config.dataFolder);
   const store = openSqliteStore(join(config.dataFolder, "sluice.sqlite"));
   try {
     if (action === "add") return await add(store, config, name!, options, print);
@@ -73,7 +73,7 @@ function readScopes(text: string | undefined): readonly Scope[] {
 
 async function list(store: Store, print: (line: string) => void): Promise<number> {
   const keys = await store.keys(gatewayCaller);
-  if (keys.length === 0) print("No keys were made by `sluice key add`.");
+  if (keys.length === 0) print("No keys were made by `npx sluice key add`.");
   for (const { name, scopes: allowed, agents, madeAt, revokedAt } of keys) {
     const state = revokedAt === null ? "in use" : `revoked ${new Date(revokedAt).toISOString()}`;
     print(
@@ -95,14 +95,11 @@ export async function tokenCommand(
   print: (line: string) => void,
 ): Promise<number> {
   if ((link === true) === (user !== undefined)) throw usage("token takes either --link or --user NAME");
-  const address = readHolder(config.dataFolder)?.address;
+  const own = readHolder(config.dataFolder)?.address;
   const key = config.keys[0]?.secret ?? readSelfMadeKey(config.dataFolder);
-  if (address === undefined || key === undefined)
-    throw new SetupError(
-      "not_running",
-      `No gateway runs on the data folder ${config.dataFolder}.`,
-      "Start one with `sluice serve`.",
-    );
+  const address = own ?? configuredAddress(config);
+  const who = await whoAnswers(address);
+  if (own === undefined || key === undefined || who !== "gateway") throw notRunning(config.dataFolder, address, who);
   const path = link ? "/api/sign-in-links" : "/api/tokens";
   const reply = await fetch(`${address}${path}`, {
     method: "POST",
@@ -115,6 +112,22 @@ export async function tokenCommand(
   return 0;
 }
 
+function notRunning(dataFolder: string, address: string, who: "gateway" | "demo" | undefined): SetupError {
+  if (who === "demo")
+    return new SetupError(
+      "not_running",
+      `The demo runs at ${address}, which needs no sign-in and no token.`,
+      `Open ${address}/ in a browser.`,
+    );
+  return new SetupError(
+    "not_running",
+    `No gateway runs on the data folder ${dataFolder}.`,
+    who
+      ? `One of another data folder runs at ${address}: set SLUICE_DATA to that.`
+      : "Start one with `npx sluice serve`.",
+  );
+}
+
 function usage(what: string): SetupError {
-  return new SetupError("config_invalid", `${what}.`, "See `sluice --help`.");
+  return new SetupError("config_invalid", `${what}.`, "See `npx sluice --help`.");
 }

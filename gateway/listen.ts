@@ -38,12 +38,36 @@ export function localAddress(address: string): string {
   return address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
 }
 
+/** Where a gateway of this configuration would be called, by those on this machine. */
+export function configuredAddress({ host, port }: { host: string; port: number }): string {
+  return localAddress(`http://${host.includes(":") ? `[${host}]` : host}:${port}`);
+}
+
 /** The same for the gateway's own processes: by a name that it answers to, which an address that was looked up need not be. */
 export function ownAddress(host: string, address: string): string {
   const local = new URL(localAddress(address));
   const [name = local.hostname] = ownHost(host);
   return `http://${name}:${local.port}`;
 }
+
+/** What answers there: a gateway that wants a key, the demo, which wants none, or nothing that is Sluice. */
+export async function whoAnswers(address: string): Promise<"gateway" | "demo" | undefined> {
+  const json = async (path: string) => {
+    const reply = await fetch(`${address}${path}`, { signal: AbortSignal.timeout(lookMs) });
+    return [reply.status, (await reply.json()) as Record<string, unknown>] as const;
+  };
+  try {
+    const [, health] = await json("/healthz");
+    if (health["status"] !== "ok" || typeof health["version"] !== "string") return undefined;
+    const [status] = await json("/api/turns?limit=1");
+    return status === 200 ? "demo" : "gateway";
+  } catch {
+    // Nobody, or somebody who says something else.
+    return undefined;
+  }
+}
+
+const lookMs = 5000;
 
 /** Whether a gateway answers there. */
 export function isAnswering(address: string): Promise<boolean> {

@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { pino } from "pino";
 import { z } from "zod";
-import { ask } from "./ask.ts";
+import { ask, howToLogIn } from "./ask.ts";
 import { installCommand } from "./claude/locate.ts";
 import { configFile, isLoopback, readConfig, type Config } from "./config.ts";
 import { readHolder } from "./data-folder.ts";
@@ -13,6 +13,7 @@ import { startDemoModel, type DemoModel } from "./demo/model.ts";
 import { loggedError } from "./error-log.ts";
 import { doctor } from "./doctor.ts";
 import { onEndSignal } from "./end-signal.ts";
+import { helpOf } from "./help.ts";
 import { keyCommand, tokenCommand } from "./key-command.ts";
 import { keyFile, readSelfMadeKey } from "./keys.ts";
 import { isAnswering } from "./listen.ts";
@@ -20,36 +21,6 @@ import type { Caller } from "./protocol/callers.ts";
 import { SetupError } from "./protocol/errors.ts";
 import { prompt as promptSchema } from "./protocol/prompt.ts";
 import { startGateway, type Gateway } from "./serve.ts";
-
-const help = `Sluice puts Claude Code behind plain HTTP.
-
-  sluice serve               the gateway, with your own login; its key lies in <data>/key
-  sluice demo                the gateway with the demo model: no login, no network, no key
-  sluice ask "…"             one prompt, answered on the terminal: by the gateway that runs on the
-                             data folder, else by one of its own that ends with the answer
-  sluice demo ask "…"        the same with the demo model
-  sluice doctor              checks Node, the CLI and its login, the PTY, folders, database and port
-  sluice key add NAME        makes a service key: --scopes turns,transcripts,…  --agents a,b
-  sluice key list | revoke NAME
-  sluice token --link        a link that signs a browser in at the running gateway, once
-  sluice token --user NAME   a browser token for one of your users
-  sluice schema              the JSON Schema of sluice.config.json
-
-Options of ask:
-  --session UUID  go on with this session      --agent NAME  ask this agent
-  --timing        say when things happened
-
-Environment (defaults in parentheses):
-  SLUICE_HOST, SLUICE_PORT    where to listen (127.0.0.1, 8787; port 0 takes a free one)
-  SLUICE_DATA                 the data folder (.sluice; the demo's is .sluice-demo)
-  SLUICE_CONFIG               the configuration file (sluice.config.json, if it is there)
-  SLUICE_CLAUDE               the claude CLI (on PATH, else the npm-installed one)
-  SLUICE_KEYS                 service keys, name:secret, comma separated (one is made)
-  SLUICE_PUBLIC_URL           the address that replies carry (the request's own)
-  SLUICE_ALLOWED_HOSTS        further Host names to answer to (loopback, SLUICE_HOST)
-  SLUICE_ALLOWED_ORIGINS      web pages that may call (none but the gateway's own)
-  SLUICE_LOG                  trace, debug, info, warn, error or silent (info)
-`;
 
 /** Beside gateway/ in a checkout, beside dist/ in the published package. */
 const manifest = z
@@ -80,7 +51,7 @@ async function runCommand(args: readonly string[]): Promise<number> {
   const { values, positionals } = readArguments(args);
   if (values.version) return say(manifest.version);
   const [command, ...rest] = positionals;
-  if (values.help || command === undefined || command === "help") return say(help);
+  if (values.help || command === undefined || command === "help") return say(helpOf(command));
   switch (command) {
     case "serve":
       noMore("serve", rest);
@@ -123,8 +94,16 @@ function readArguments(args: readonly string[]) {
       },
     });
   } catch (error) {
-    throw usage(error instanceof Error ? error.message : "unknown option");
+    throw usage(error instanceof Error ? optionFault(error) : "unknown option");
   }
+}
+
+/** Node's own words for an unknown option speak of what this command line does not have, and quote it by half. */
+function optionFault({ message }: Error): string {
+  const name = /^Unknown option '(-[^']*)'/.exec(message)?.[1];
+  if (name === undefined) return message.split("\n")[0]!.replace(/\.$/, "");
+  const variable = /^--(port|host)\b/.exec(name)?.[1];
+  return `there is no option ${name}${variable === undefined ? "" : `: set SLUICE_${variable.toUpperCase()}`}`;
 }
 
 /** Runs a gateway until a signal ends it. */
@@ -134,6 +113,10 @@ async function serve(config: Config, openCaller?: Caller): Promise<number> {
   const gateway = await start(config, config.logLevel, openCaller);
   console.log(`listening on ${gateway.address}`);
   if (process.stdout.isTTY) console.log(openCaller ? demoHint(gateway.address) : keyHint(config, gateway));
+  // Not sooner: it takes the CLI longer than all the rest.
+  void gateway.checkLogin().then((login) => {
+    if (login === "not_logged_in" && process.stdout.isTTY) console.log(` The CLI is not logged in. ${howToLogIn}\n`);
+  });
   await isToEnd;
   // What a second signal leaves is swept at the next start.
   if (process.stdout.isTTY)
@@ -155,18 +138,18 @@ function start(config: Config, level: string, openCaller: Caller | undefined): P
 
 function keyHint({ keys, dataFolder }: Config, { signInUrl }: Gateway): string {
   const key = keys.length > 0 ? "<a secret of SLUICE_KEYS>" : `$(cat ${keyFile(dataFolder)})`;
-  return `\nTry: sluice ask "hello"\n or with curl and -H "authorization: Bearer ${key}", see the README.\n Sign a browser in, once, and chat: ${signInUrl}\n`;
+  return `\nTry: npx sluice ask "hello"\n or with curl and -H "authorization: Bearer ${key}", see the README.\n Sign a browser in, once, and chat: ${signInUrl}\n`;
 }
 
 function demoHint(address: string): string {
   const curl = `curl -N ${address}/api/turns -H 'content-type: application/json' -d '{"prompt":"hello"}'`;
-  return `\nThe demo model answers: no account is used. Chat at ${address}/ or try, in another terminal:\n\n  ${curl} -H 'accept: text/plain'\n  ${curl} -H 'accept: text/event-stream'\n  npm run demo -- ask "show me a table"\n`;
+  return `\nThe demo model answers: no account is used. Chat at ${address}/ or try, in another terminal:\n\n  ${curl} -H 'accept: text/plain'\n  ${curl} -H 'accept: text/event-stream'\n  npx sluice demo ask "show me a table"\n`;
 }
 
 async function askOnce(config: Config, words: readonly string[], values: Values, openCaller?: Caller): Promise<number> {
   const prompt = words.join(" ");
   const parsed = promptSchema.safeParse(prompt);
-  if (!parsed.success) throw usage(`the prompt ${parsed.error.issues[0]?.message ?? "is wrong"}: sluice ask "…"`);
+  if (!parsed.success) throw usage(`the prompt ${parsed.error.issues[0]?.message ?? "is wrong"}: npx sluice ask "…"`);
   const { session, agent, timing = false } = values;
   if (session !== undefined && !z.uuid().safeParse(session).success)
     throw usage(`--session must be a UUID, not "${session}"`);
@@ -235,7 +218,7 @@ function noMore(command: string, rest: readonly string[]): void {
 }
 
 function usage(what: string): SetupError {
-  return new SetupError("config_invalid", `${what}.`, "See `sluice --help`.");
+  return new SetupError("config_invalid", `${what}.`, "See `npx sluice --help`.");
 }
 
 function say(text: string): number {

@@ -16,6 +16,7 @@ import { createApp } from "./app.ts";
 import { credentialOf } from "./claude/credential.ts";
 import { startDriver } from "./claude/driver.ts";
 import { locateCli } from "./claude/locate.ts";
+import { askLogin, hasToken } from "./claude/login.ts";
 import { measureMemory } from "./claude/process-memory.ts";
 import { sweep } from "./claude/run-folder.ts";
 import type { Config } from "./config.ts";
@@ -25,6 +26,7 @@ import { createKeyRing, nobodysHash, type ServiceKey } from "./http/auth/key-rin
 import { createSigner } from "./http/auth/signed.ts";
 import { createSignInLinks } from "./http/sign-in.ts";
 import { fixedKeys } from "./keys.ts";
+import { createLoginWatch, type LoginState } from "./login.ts";
 import { listen, localAddress, ownAddress, ownHost } from "./listen.ts";
 import { createEventLog } from "./log/event-log.ts";
 import { gatewayCaller, visitorKey, type Caller } from "./protocol/callers.ts";
@@ -46,6 +48,8 @@ export interface Gateway {
   /** Signs a person in at the gateway itself, once, with its first key; undefined where no key is needed. */
   readonly signInUrl: string | undefined;
   readonly claudeVersion: string;
+  /** Asks whether the CLI is logged in, and logs it where it is not. Never rejects. */
+  checkLogin(): Promise<LoginState>;
   /** Shuts down: running turns get `graceMs` (default: the configuration's), readers are told to come back. */
   close(graceMs?: number): Promise<void>;
 }
@@ -69,7 +73,14 @@ export async function startGateway(config: Config, { logger, version, openCaller
     if (swept > 0) logger.warn({ swept }, "ended processes that an earlier gateway left behind");
     const store = openSqliteStore(join(data.path, "sluice.sqlite"));
     opened.defer(() => store.close());
-    const log = createEventLog(store);
+    const ending = new AbortController();
+    opened.defer(() => ending.abort());
+    const login = createLoginWatch({
+      ask: async () =>
+        hasToken(config.environment) || (await askLogin(cli.path, config.environment, ending.signal)).isThere,
+      logger,
+    });
+    const log = createEventLog(store, Date.now, login.note);
     const places = { environment: config.environment, restored: data.sessions };
     const snapshots = createSnapshots({
       places,
@@ -169,6 +180,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
       openCaller,
       allowedHosts: [...config.allowedHosts, ...ownHost(config.host)],
       allowedOrigins: [...config.allowedOrigins, ...config.agents.flatMap((agent) => agent.public?.origins ?? [])],
+      login: () => login.state,
       notReady: () => {
         if (isShuttingDown) return "The gateway is shutting down.";
         return log.isHealthy ? undefined : "The gateway cannot store anything at the moment.";
@@ -200,6 +212,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
     let closing: Promise<void> | undefined;
     const close = async (graceMs: number) => {
       isShuttingDown = true;
+      ending.abort();
       logger.info({ running: turns.runningCount, waiting: turns.queueLength, graceMs }, "shutting down");
       clearInterval(keeping);
       clearInterval(keyTimer);
@@ -222,6 +235,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
         ? undefined
         : `${config.publicUrl ?? localAddress(address)}${links.make(fixedKeys(config)[0]!)}`,
       claudeVersion: cli.version,
+      checkLogin: login.check,
       close: (graceMs = config.limits.shutdown_grace_s * 1000) => (closing ??= close(graceMs)),
     };
   } catch (error) {

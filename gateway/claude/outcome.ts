@@ -9,6 +9,8 @@ export interface Failure {
   readonly message: string;
   /** RFC 3339, where a limit names its end. */
   readonly resetsAt?: string | undefined;
+  /** Where it is known better than by the code. */
+  readonly isRetryable?: boolean;
 }
 
 /** Says why a `result` is a failure; undefined where the turn completed. */
@@ -37,11 +39,14 @@ function apiFailure(result: ResultMessage): Failure {
     return failure("not_logged_in");
   if (status === 429) return failure("rate_limited");
   if (status === 529 || status === 503) return failure("overloaded");
-  return failure("api_error", status ? `The model's API answered ${status}.` : messages.api_error);
+  if (!status) return failure("api_error");
+  // What the API takes for a wrong request it takes for one again.
+  const isRetryable = status < 400 || status >= 500 || status === 408;
+  return { ...failure("api_error", `The model's API answered ${status}.`), isRetryable };
 }
 
 const messages: Record<FailureCode, string> = {
-  not_logged_in: "The CLI is not logged in, or its credential was refused. The operator can run `sluice doctor`.",
+  not_logged_in: "The CLI is not logged in, or its credential was refused. The operator can run `npx sluice doctor`.",
   billing_mismatch: "The CLI's credential does not fit the agent's billing, so the prompt was not sent.",
   rate_limited: "The account's limit is reached.",
   overloaded: "The model's API is overloaded. Try again later.",
@@ -65,7 +70,10 @@ export function failure(code: FailureCode, message: string = messages[code], res
 }
 
 /** A failure as the turn's terminal event. `text` is what had been said. */
-export function turnFailed({ code, message, resetsAt }: Failure, text: string): EventOf<"turn_failed"> {
+export function turnFailed(
+  { code, message, resetsAt, isRetryable = failureRetryable[code] }: Failure,
+  text: string,
+): EventOf<"turn_failed"> {
   const limit = resetsAt === undefined ? {} : { resets_at: resetsAt };
-  return { type: "turn_failed", code, message, retryable: failureRetryable[code], ...limit, text };
+  return { type: "turn_failed", code, message, retryable: isRetryable, ...limit, text };
 }

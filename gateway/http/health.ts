@@ -4,11 +4,11 @@ import { GatewayError } from "../protocol/errors.ts";
 import type { Env } from "./env.ts";
 import type { RouteDeps } from "./routes.ts";
 
-export function mountHealth(app: Hono<Env>, { notReady, version }: RouteDeps): void {
+export function mountHealth(app: Hono<Env>, { notReady, login, version }: RouteDeps): void {
   app.get("/healthz", (c) => c.json({ status: "ok", version }));
   app.get("/readyz", (c) => {
     const reason = notReady();
     if (reason !== undefined) throw new GatewayError("not_ready", reason);
-    return c.json({ status: "ready", version });
+    return c.json({ status: "ready", version, login: login() });
   });
 }

@@ -26,6 +26,8 @@ export interface RouteDeps {
   readonly publicUrl: string | undefined;
   /** Why the gateway cannot take work now; undefined when it can. */
   readonly notReady: () => string | undefined;
+  /** What is known of the CLI's login; it makes no gateway unready, since that is found out by turns alone. */
+  readonly login: () => "unknown" | "logged_in" | "not_logged_in";
   readonly version: string;
 }
 

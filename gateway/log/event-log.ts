@@ -89,7 +89,12 @@ const probe: Pending = {
 const rowsPerRead = 1000;
 const retryMs = 500;
 
-export function createEventLog(store: Store, now: () => number = Date.now): EventLog {
+/** `onStored` sees every event once it is stored. */
+export function createEventLog(
+  store: Store,
+  now: () => number = Date.now,
+  onStored: (events: readonly LogEvent[]) => void = () => {},
+): EventLog {
   const foldings = new Map<string, Folding>();
   const channels = createChannels({ isBusy: (session) => foldings.has(session) });
   let pending: Pending[] = [];
@@ -181,7 +186,10 @@ export function createEventLog(store: Store, now: () => number = Date.now): Even
       if (sessionEvents) sessionEvents.push(...stored);
       else bySession.set(append.session, [...stored]);
     }
-    for (const [session, events] of bySession) show(session, events);
+    for (const [session, events] of bySession) {
+      show(session, events);
+      onStored(events);
+    }
   }
 
   function show(session: string, events: LogEvent[]): void {

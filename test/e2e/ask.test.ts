@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openDataFolder } from "../../gateway/data-folder.ts";
+import { scopes } from "../../gateway/protocol/scopes.ts";
 import { madeUpToken } from "../support/real-cli.ts";
 
 const bin = join(import.meta.dirname, "../../gateway/bin.js");
@@ -88,7 +89,7 @@ describe("demo ask", () => {
 test("ask without a login exits 1, says how to log in, and that the demo needs none", async () => {
   const outcome = await sluice(["ask", "hello"]);
   expect(outcome).toMatchObject({ code: 1, stdout: "" });
-  for (const words of ["not_logged_in", "/login", "CLAUDE_CODE_OAUTH_TOKEN", "without any account", "npm run demo"])
+  for (const words of ["not_logged_in", "/login", "CLAUDE_CODE_OAUTH_TOKEN", "without any account", "npx sluice demo"])
     expect(outcome.stderr).toContain(words);
 });
 
@@ -149,10 +150,34 @@ describe("what is wrong is named, with what to do about it", () => {
       1,
       ["a-file/data", "SLUICE_DATA"],
     ],
-    ["an unknown command", () => [["frobnicate"], {}], 2, ["frobnicate", "sluice --help"]],
-    ["an unknown option", () => [["ask", "--frob", "hi"], {}], 2, ["--frob", "sluice --help"]],
-    ["too many words", () => [["doctor", "who"], {}], 2, ["who", "sluice --help"]],
-    ["an unknown variable", () => [["ask", "hi"], { SLUICE_PROT: "1" }], 2, ["SLUICE_PROT", "sluice --help"]],
+    [
+      "a data folder where none can be made",
+      () => [["ask", "hi"], { SLUICE_DATA: "/proc/sluice" }],
+      1,
+      ["/proc/sluice cannot be written", "SLUICE_DATA"],
+    ],
+    [
+      "the same for a key",
+      () => [["key", "list"], { SLUICE_DATA: "/proc/sluice/data" }],
+      1,
+      ["/proc/sluice/data cannot be made", "SLUICE_DATA"],
+    ],
+    ["an unknown command", () => [["frobnicate"], {}], 2, ["frobnicate", "npx sluice --help"]],
+    [
+      "an unknown option",
+      () => [["ask", "--frob", "hi"], {}],
+      2,
+      ["there is no option --frob.\n", "npx sluice --help"],
+    ],
+    ["a port as an option", () => [["serve", "--port=80"], {}], 2, ["there is no option --port: set SLUICE_PORT.\n"]],
+    [
+      "an option without its value",
+      () => [["ask", "hi", "--session"], {}],
+      2,
+      ["'--session <value>' argument missing"],
+    ],
+    ["too many words", () => [["doctor", "who"], {}], 2, ["who", "npx sluice --help"]],
+    ["an unknown variable", () => [["ask", "hi"], { SLUICE_PROT: "1" }], 2, ["SLUICE_PROT", "npx sluice --help"]],
     ["an empty variable", () => [["ask", "hi"], { SLUICE_CLAUDE: "" }], 2, ["SLUICE_CLAUDE", "must not be empty"]],
   ];
   test.each(cases)("%s", async (_, given, code, words) => {
@@ -162,6 +187,16 @@ describe("what is wrong is named, with what to do about it", () => {
     // A person reads this, not a stack.
     expect(outcome.stderr).not.toMatch(/\n\s+at /);
   });
+});
+
+test("help names the version, the scopes of keys, and what doctor checks", async () => {
+  const helps = [["--help"], ["key", "add", "--help"], ["doctor", "--help"]].map((args) => sluice(args));
+  const [all, key, checks] = await Promise.all(helps);
+  expect([all!.code, key!.code, checks!.code]).toEqual([0, 0, 0]);
+  expect(all!.stdout).toContain("--version");
+  for (const scope of scopes) expect(key!.stdout).toMatch(new RegExp(`^  ${scope} `, "m"));
+  for (const check of ["Node", "claude CLI", "login", "PTY", "git", "data folder", "workspaces", "address"])
+    expect(checks!.stdout).toMatch(new RegExp(`^  ${check} `, "m"));
 });
 
 describe("doctor", () => {
@@ -192,7 +227,10 @@ describe("doctor", () => {
     const held = openDataFolder(path);
     const outcome = await sluice(["doctor"], { SLUICE_DATA: path, CLAUDE_CODE_OAUTH_TOKEN: madeUpToken });
     held.release();
-    expect(outcome).toMatchObject({ code: 0, stdout: expect.stringMatching(/^ok {4}data folder .*pid \d+/m) });
+    expect(outcome).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^ok {4}data folder .*, in use by the running gateway \(pid \d+\)$/m),
+    });
   });
 
   test("exits 1 and says how to mend a damaged database, a missing workspace and a port that is taken", async () => {

@@ -20,8 +20,8 @@ function only<Type extends TurnEvent["type"]>(events: readonly TurnEvent[], type
 test.each([
   [401, "not_logged_in", false],
   [403, "not_logged_in", false],
-  [400, "api_error", true],
-  [404, "api_error", true],
+  [400, "api_error", false],
+  [404, "api_error", false],
   [500, "api_error", true],
   [503, "overloaded", true],
   [529, "overloaded", true],

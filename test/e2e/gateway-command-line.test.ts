@@ -71,6 +71,23 @@ test("a port that is taken is named, and nothing is left of the start", async ()
   expect((await next.kill("SIGINT")).code).toBe(0);
 });
 
+test("`token` says where no gateway runs: none at all, one that was killed, one of another data folder", async () => {
+  const killed = newFolder(scene, "killed");
+  writeFileSync(join(killed, "key"), "a-secret-that-was-made");
+  writeFileSync(join(killed, "lock.json"), JSON.stringify({ pid: 1, address: "http://127.0.0.1:9" }));
+  const port = Number(new URL(gateway.address).port);
+  for (const [settings, mend] of [
+    [{}, "npx sluice serve"],
+    [{ dataFolder: killed }, "npx sluice serve"],
+    [{ port }, `One of another data folder runs at ${gateway.address}`],
+  ] as const) {
+    const { code, stdout, stderr } = await runSluice(["token", "--link"], gatewayEnvironment(scene, settings));
+    expect([code, stdout]).toEqual([1, ""]);
+    expect(stderr).toMatch(/No gateway runs on the data folder/);
+    expect(stderr).toContain(mend);
+  }
+});
+
 test("a damaged database, and one of a newer Sluice, are left alone and named", async () => {
   const [damaged, newer] = [newFolder(scene, "damaged"), newFolder(scene, "newer")];
   writeFileSync(join(damaged, "sluice.sqlite"), "This is no database. ".repeat(500));
@@ -229,6 +246,45 @@ test("`demo` tells a person at a terminal what to try, and what it says works wi
   expect(await reply.text()).toContain("You said: hello");
   const asked = await runSluice(["demo", "ask", "show", "me", "a", "table"], environment);
   expect([asked.code, asked.stdout]).toEqual([0, expect.stringContaining("|")]);
+  const { port } = new URL(shown[1]!);
+  for (const settings of [{ dataFolder }, { dataFolder: newFolder(scene, "none"), port: Number(port) }]) {
+    const link = await runSluice(["token", "--link"], gatewayEnvironment(scene, settings));
+    expect(link).toMatchObject({
+      code: 1,
+      stdout: "",
+      stderr: expect.stringContaining(`${shown[1]}, which needs no sign-in`),
+    });
+  }
+  const other = gatewayEnvironment(scene, { port: Number(port) });
+  const checked = await runSluice(["doctor"], other);
+  expect(checked.stdout).toMatch(
+    new RegExp(`^FAIL {2}address .*127\\.0\\.0\\.1:${port} is in use by Sluice's demo\\.\n`, "m"),
+  );
   terminal.write("\u0003");
   expect(await exited).toBe(0);
+});
+
+test("without a login a gateway listens, says in log and /readyz that it has none, and logs a turn that fails for it without its prompt", async () => {
+  const stranger = await openScene({ CLAUDE_CODE_OAUTH_TOKEN: undefined });
+  const open = await spawnGateway(stranger);
+  const readiness = async () => {
+    const reply = await open.fetch("/readyz");
+    return [reply.status, ((await reply.json()) as { login: string }).login];
+  };
+  expect((await readiness())[0]).toBe(200);
+  await until("the CLI to be asked", async () => (await readiness())[1] === "not_logged_in", 30_000);
+  const { turn } = await open.post("a prompt of mine");
+  expect(await open.ended(turn)).toMatchObject({ state: "failed", code: "not_logged_in" });
+  expect(await readiness()).toEqual([200, "not_logged_in"]);
+  const { code, stderr } = await open.kill("SIGTERM");
+  expect(code).toBe(0);
+  const warnings = stderr.split("\n").filter((line) => line.includes('"level":40'));
+  expect(warnings.map((line) => (JSON.parse(line) as { msg: string; code?: string }).code)).toEqual([
+    undefined,
+    "not_logged_in",
+  ]);
+  expect(warnings[0]).toContain("the CLI is not logged in");
+  expect(stderr).not.toContain("a prompt of mine");
+  expect(await (await gateway.fetch("/readyz")).json()).toMatchObject({ login: "logged_in" });
+  await stranger.close();
 });

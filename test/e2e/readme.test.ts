@@ -3,13 +3,18 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
+import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
+import { EventSource } from "eventsource";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { configFile } from "../../gateway/config.ts";
 import { errorStatus, failureRetryable, ownEventTypes } from "../../gateway/protocol/codes.ts";
+import { openGateway, type OwnGateway } from "../support/gateway.ts";
 import { copyRepository } from "../support/git-scene.ts";
 import { connectMcp } from "../support/mcp-client.ts";
 import { lacksCurl } from "../support/programs.ts";
+import { startProxy, type Proxy } from "../support/proxy.ts";
+import type { WireEvent } from "../support/reader.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
 
 // The README's own lines, run as they stand there. Only the port is another one, so that nothing else on the machine is met.
@@ -75,16 +80,25 @@ describe("the README's lines", () => {
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  test.skipIf(lacksCurl)("npm run demo answers the two curl lines without any key", async () => {
-    const [install, demo] = block("demo").split(" && ");
-    expect(install).toBe("npm install");
-    const gateway = await start(demo!, { SLUICE_DATA: join(folder, ".sluice-demo"), HOME: folder });
-    try {
-      expectAnswers(await runLines(block("demo-curl"), gateway.port, folder));
-    } finally {
-      await end(gateway);
-    }
-  });
+  test.skipIf(lacksCurl)(
+    "npm run demo answers the curl lines without any key; a script tells a turn that failed",
+    async () => {
+      const [install, demo] = block("demo").split(" && ");
+      expect(install).toBe("npm install");
+      const gateway = await start(demo!, { SLUICE_DATA: join(folder, ".sluice-demo"), HOME: folder });
+      try {
+        expectAnswers(await runLines(block("demo-curl"), gateway.port, folder));
+        await runLines(block("state"), gateway.port, folder);
+        const failing = (name: string) => block(name).replaceAll("hello", "demo:error status=400");
+        for (const line of failing("state").split("\n"))
+          await expect(runLines(line, gateway.port, folder)).rejects.toMatchObject({ code: 1 });
+        const [, asText] = await runLines(failing("demo-curl"), gateway.port, folder);
+        expect(asText?.split("\n").at(-2)).toBe("[turn_failed: api_error]");
+      } finally {
+        await end(gateway);
+      }
+    },
+  );
 
   test.skipIf(lacksCurl)("npm start answers the same lines with the key that it made", async () => {
     const scene: Scene = await openScene();
@@ -97,6 +111,70 @@ describe("the README's lines", () => {
       await end(gateway);
       await scene.close();
     }
+  });
+});
+
+describe("the README's JavaScript goes on where a cut connection left it:", () => {
+  const words = Array.from({ length: 100 }, (_, index) => `word${index + 1}`).join(" ");
+  const prompt = "demo:long words=100 rate=50";
+  let scene: Scene;
+  let gateway: OwnGateway;
+  let proxy: Proxy;
+  beforeAll(async () => {
+    scene = await openScene();
+    gateway = await openGateway(scene);
+    proxy = await startProxy(gateway.address);
+  });
+  afterAll(async () => {
+    proxy.close();
+    await gateway.close();
+    await scene.close();
+  });
+
+  async function load<Ask>(name: string): Promise<Ask> {
+    const file = join(scene.folder, `${name}.mjs`);
+    writeFileSync(file, block(name));
+    return ((await import(pathToFileURL(file).href)) as { ask: Ask }).ask;
+  }
+
+  test("fetch", async () => {
+    type Ask = (...args: [string, typeof gateway.headers, string]) => AsyncGenerator<WireEvent>;
+    const ask = await load<Ask>("fetch");
+    const events: WireEvent[] = [];
+    for await (const event of ask(proxy.address, gateway.headers, prompt)) {
+      events.push(event);
+      const isDelta = event.type === "content_block_delta";
+      if (isDelta && events.filter(({ type }) => type === event.type).length === 20) proxy.cut();
+    }
+    expect(events.at(-1)).toMatchObject({ type: "turn_completed", text: words });
+    const ids = events.flatMap(({ seq }) => seq ?? []);
+    expect(ids).toEqual([...new Set(ids)].toSorted((a, b) => a - b));
+    expect(events.filter(({ type }) => type === "ping").length).toBeGreaterThan(1);
+    await expect(ask(proxy.address, {}, prompt).next()).rejects.toThrow("A key is needed");
+  });
+
+  test("EventSource, by the ticket that a token finds in the address; it is closed at the end", async () => {
+    type Ask = (
+      ...args: [string, Record<string, string>, string, (text: string) => void]
+    ) => Promise<Record<string, unknown>>;
+    const ask = await load<Ask>("event-source");
+    const body = JSON.stringify({ user: "ann" });
+    const reply = await gateway.fetch("/api/tokens", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body,
+    });
+    const { token } = (await reply.json()) as { token: string };
+    const before = gateway.requests.length;
+    Object.assign(globalThis, { EventSource });
+    let text = "";
+    const end = await ask(proxy.address, { authorization: `Bearer ${token}` }, prompt, (more) => {
+      if (text.length < 100 && (text + more).length >= 100) proxy.cut();
+      text += more;
+    });
+    expect([end["type"], text]).toEqual(["turn_completed", words]);
+    const streams = gateway.requests.slice(before).filter(({ path }) => path.endsWith("/events"));
+    expect(streams.map(({ status }) => status)).toEqual([200, 200]);
   });
 });
 

@@ -40,6 +40,14 @@ test("without any configuration it is loopback, one agent, and no key", () => {
   });
 });
 
+test("what the gateway's clients and processes are told by the environment is none of its own", () =>
+  expect(
+    readConfig({ SLUICE_URL: "https://chat.example", SLUICE_KEY: "0123", SLUICE_PROCESS: "marker" }),
+  ).toMatchObject({
+    keys: [],
+    publicUrl: undefined,
+  }));
+
 test("the environment goes before the file, and the file before the defaults", () => {
   const file = { agents: [{ name: "docs" }], allowed_hosts: ["a.example"], limits: { processes: 3 } };
   expect(withFile(file)).toMatchObject({
@@ -69,10 +77,13 @@ test("keys are name and secret; the secret may hold any sign but a space", () =>
 describe("a fault names the field", () => {
   test.each<[Record<string, string>, RegExp]>([
     [{ SLUICE_PORT: "http" }, /SLUICE_PORT/],
-    [{ SLUICE_PORT: "65536" }, /SLUICE_PORT/],
+    [{ SLUICE_PORT: "65536" }, /wrong: SLUICE_PORT: must be at most 65535\.$/],
+    [{ SLUICE_LOG: "loud" }, /wrong: SLUICE_LOG: must be one of trace, debug, /],
+    [{ SLUICE_HOST: "" }, /wrong: SLUICE_HOST: must not be empty\.$/],
+    [{ SLUICE_PROT: "1" }, /wrong: SLUICE_PROT: is no variable of Sluice; did you mean `SLUICE_PORT`\?$/],
     [{ SLUICE_DATA: "" }, /SLUICE_DATA/],
-    [{ SLUICE_DATE: "x" }, /SLUICE_DATE is no variable/],
-    [{ SLUICE_PROCESS: "marker", SLUICE_DATE: "x" }, /SLUICE_DATE is no variable/],
+    [{ SLUICE_DATE: "x" }, /SLUICE_DATE: is no variable/],
+    [{ SLUICE_PROCESS: "marker", SLUICE_OTHER: "x" }, /SLUICE_OTHER: is no variable of Sluice\.$/],
     [{ SLUICE_PUBLIC_URL: "chat.example" }, /SLUICE_PUBLIC_URL/],
     [{ SLUICE_ALLOWED_ORIGINS: "https://a.example/path" }, /SLUICE_ALLOWED_ORIGINS/],
     [{ SLUICE_CONFIG: "/nowhere/sluice.json" }, /SLUICE_CONFIG/],
@@ -84,11 +95,16 @@ describe("a fault names the field", () => {
 
   test.each<[unknown, RegExp]>([
     ["{ nonsense", /no valid JSON/],
-    [{ agent: [] }, /agent/],
+    ["[]", /config\.json: it must be an object\.$/],
+    [{ agent: [] }, /config\.json: agent: is no known field; did you mean `agents`\?$/],
+    [
+      { agents: [{ nmae: "a", queue: "5", processes: 1.5 }], limits: { queue: 0 } },
+      /json: agents\.0\.nmae: is no known field; did you mean `name`\?; agents\.0\.name: is missing; agents\.0\.processes: must be a whole number; agents\.0\.queue: must be a number; limits\.queue: must be more than 0\.$/,
+    ],
     [{ agents: [] }, /agents.*at least one/],
     [{ agents: [{ name: "Docs" }] }, /agents\.0\.name/],
     [{ agents: [{ name: "a" }, { name: "a" }] }, /twice/],
-    [{ agents: [{ name: "a", modell: "x" }] }, /modell/],
+    [{ agents: [{ name: "a", modell: "x" }] }, /agents\.0\.modell: is no known field; did you mean `model`\?$/],
     [{ agents: [{ name: "a", permission_mode: "root" }] }, /permission_mode/],
     [{ agents: [{ name: "a", model: "--help me" }] }, /agents\.0\.model/],
     [{ agents: [{ name: "a", turn_timeout_s: 0 }] }, /turn_timeout_s/],
@@ -108,7 +124,7 @@ describe("a fault names the field", () => {
     [{ workspace_roots: [folder, "/etc/passwd"] }, /workspace_roots\.1/],
     [{ permission_ceiling: "root" }, /permission_ceiling/],
     [{ limits: { processes: 0 } }, /limits\.processes/],
-    [{ limits: { proceses: 1 } }, /proceses/],
+    [{ limits: { proceses: 1 } }, /limits\.proceses: is no known field; did you mean `processes`\?$/],
   ])("%j", (content, message) => expect(faultOf(() => withFile(content)).message).toMatch(message));
 
   test("and never shows a secret", () => {

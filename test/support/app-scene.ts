@@ -70,6 +70,7 @@ export async function openApp(options: TurnsOptions & { app?: Partial<AppDeps> }
     registry: scene.registry,
     allowedHosts: ["chat.example"],
     allowedOrigins: ["https://intranet.example"],
+    login: () => "unknown",
     notReady: () => (scene.log.isHealthy ? undefined : "The gateway cannot store anything at the moment."),
     onRequest: (request) => requests.push(request),
     onBug: (error) => scene.bugs.push(error),

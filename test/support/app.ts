@@ -82,6 +82,7 @@ export function openApp(options: TestAppOptions = {}): TestApp {
     limits: allLimits,
     publicUrl: "https://gateway.example",
     notReady: () => undefined,
+    login: () => "unknown" as const,
     version: "0.0.0-test",
     // Its routes are not mounted here.
     sessions: undefined as never,

@@ -92,6 +92,7 @@ export function openSessionApp(): SessionApp {
     publicUrl: "https://gateway.example",
     version: "0",
     notReady: () => undefined,
+    login: () => "unknown" as const,
     tickets: undefined as never,
     isGood: () => true,
     rates: createRates(allLimits),

@@ -160,6 +160,7 @@ export async function openWholeApp(options: WholeAppOptions = {}): Promise<Whole
     allowedOrigins: [...(options.allowedOrigins ?? []), ...agents.flatMap((agent) => agent.public?.origins ?? [])],
     openCaller: options.openCaller,
     notReady: () => undefined,
+    login: () => "unknown",
     onRequest: (line) => requestLog.push(line),
   });
 

@@ -66,6 +66,8 @@ describe("the tag of the README", () => {
     const { turns } = (await (await gateway.fetch("/api/turns?user=ann")).json()) as { turns: unknown[] };
     expect(turns).toHaveLength(2);
     site.token = ordinary;
+    process.env["SLUICE_KEY"] = "another";
+    await expect(endpoint.sluiceToken("ann")).rejects.toThrow(/^The gateway gives no token: 401 .*"unauthorized"/);
   });
 
   test("says that somebody is signed out, and goes on once they are not", async () => {
@@ -80,6 +82,22 @@ describe("the tag of the README", () => {
     await ask("demo:text Back again");
     expect(await answer()).toBe("Back again");
   });
+});
+
+test("the README's page of one's own chats with the demo, as high as the page's CSS says", async () => {
+  const demo = await openWidgetScene();
+  try {
+    const own = snippet("embed-demo").replaceAll("http://127.0.0.1:8787", demo.gateway.address);
+    const { page, widget, ask, answer } = await demo.open({ url: demo.site.serve("/own", own) });
+    await ask("demo:text Hello");
+    expect(await answer()).toBe("Hello");
+    const height = () => widget.evaluate((element) => element.getBoundingClientRect().height);
+    expect(await height()).toBe(await page.evaluate("Math.min(640, innerHeight * 0.8)"));
+    await page.addStyleTag({ content: "body { height: 300px } sluice-chat { height: 100% }" });
+    expect(await height()).toBe(300);
+  } finally {
+    await demo.close();
+  }
 });
 
 test("mount of the README: facts of the page go with the next prompt, and the page hears the answer", async () => {

@@ -50,6 +50,20 @@ test("every failure code has a message and says whether the same prompt may succ
   }
 });
 
+test.each([
+  [400, false],
+  [404, false],
+  [408, true],
+  [413, false],
+  [429, true],
+  [500, true],
+  [502, true],
+  [529, true],
+])("what the API answers with %i may succeed later: %j", (status, retryable) => {
+  const found = failureOf(result({ subtype: "success", is_error: true, api_error_status: status }));
+  expect(turnFailed(found!, "")).toMatchObject({ retryable });
+});
+
 test("a limit's end is in the event where it is known", () => {
   expect(turnFailed(failure("rate_limited", "x", "2026-11-23T00:00:00.000Z"), "")).toMatchObject({
     resets_at: "2026-11-23T00:00:00.000Z",

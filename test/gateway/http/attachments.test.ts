@@ -155,7 +155,7 @@ describe("a prompt with attachments", () => {
     expect(await refused({ type: "text", text: "x" }, base64(pdf, "image/png"))).toEqual([415, "prompt.1.source"]);
     expect(await refused(base64(Buffer.concat([png, png]), "image/png"))).toEqual([413, "prompt.0.source"]);
     expect(await refused(base64(png, "image/bmp"))).toEqual([400, "prompt.0.source.media_type"]);
-    expect(await refused({ ...reference(png), extra: 1 })).toEqual([400, "prompt.0"]);
+    expect(await refused({ ...reference(png), extra: 1 })).toEqual([400, "prompt.0.extra"]);
     expect(await refused({ type: "video", source: {} })).toEqual([400, "prompt.0.type"]);
     expect(await refused({ type: "image", source: { type: "url", url: "http://x" } })).toEqual([
       400,
