@@ -54,8 +54,6 @@ export function createApi(options: ApiOptions): Api {
   const isElsewhere = new URL(gateway, browser.origin).origin !== browser.origin;
   const tokens = createTokens({ ...options, browser, isElsewhere });
   const ending = new AbortController();
-  /** What a browser says of a refusal by origin reaches no script: whoever embeds the widget is told once where to look. */
-  let hasHinted = false;
 
   async function send(
     method: string,
@@ -76,10 +74,6 @@ export function createApi(options: ApiOptions): Api {
         signal: AbortSignal.any(signals),
       });
     } catch (error) {
-      if (!hasHinted && isElsewhere && browser.isOnline()) {
-        hasHinted = true;
-        console.error(`sluice: ${gateway} does not answer. Does it run, and may pages of ${browser.origin} ask it?`);
-      }
       throw new ApiProblem("unreachable", 0, String(error));
     } finally {
       browser.clearTimeout(timer);

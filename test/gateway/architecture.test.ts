@@ -82,7 +82,7 @@ test("node-pty and the CLI's name stay inside claude/, and the codes that the wi
 const widgetParts: Record<string, { readonly files: RegExp; readonly mayImport: readonly string[] }> = {
   transcript: { files: /^transcript(-\w+)?\.ts$/, mayImport: [] },
   /** What not every page has, or has as it should be. */
-  platform: { files: /^(copy|ids|json)\.ts$/, mayImport: [] },
+  platform: { files: /^(ids|json)\.ts$/, mayImport: [] },
   markdown: { files: /^markdown\//, mayImport: ["platform"] },
   network: {
     files:
@@ -91,9 +91,10 @@ const widgetParts: Record<string, { readonly files: RegExp; readonly mayImport: 
   },
   chat: {
     files: /^(acts|attachments|chat|chat-events|draft|live-session|more-acts|prompts)\.ts$/,
-    mayImport: ["transcript", "network", "platform"],
+    mayImport: ["transcript", "network", "options", "platform"],
   },
-  options: { files: /^(options|texts|texts-\w+)\.ts$/, mayImport: [] },
+  /** What a page sets and sees. */
+  options: { files: /^(options|page|texts|texts-\w+)\.ts$/, mayImport: [] },
   view: { files: /^view\//, mayImport: ["transcript", "chat", "markdown", "options", "platform"] },
 };
 

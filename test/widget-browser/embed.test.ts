@@ -100,6 +100,16 @@ test("the README's page of one's own chats with the demo, as high as the page's 
   }
 });
 
+test("on a page that the gateway does not allow, who embeds it reads in the console where to look", async () => {
+  const { site } = scene;
+  const url = site.serve("/elsewhere", here(snippet("embed"))).replace("localhost", "127.0.0.1");
+  const { page, widget, send, complaints } = await scene.open({ url });
+  await widget.getByRole("button", { name: "Open chat" }).click();
+  await send("demo:text Not from here");
+  await widget.locator(".failure", { hasText: "Not sent: The service cannot be reached" }).waitFor();
+  expect(complaints.join("\n")).toContain(`may pages of ${new URL(page.url()).origin} ask it?`);
+});
+
 test("mount of the README: facts of the page go with the next prompt, and the page hears the answer", async () => {
   const { page, widget, ask } = await scene.open({ url: scene.site.serve("/mount", here(snippet("mount"))) });
   const logged = page.waitForEvent("console", (message) => message.text() === "Heard");

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createApi } from "../../widget/api.ts";
 import { createChat } from "../../widget/chat.ts";
 import type { Token } from "../../widget/options.ts";
@@ -7,7 +7,7 @@ import { messageEvents } from "../support/transcript-drafts.ts";
 import { until } from "../support/wait.ts";
 import { isIdle, isLive, openChats, png, shows, turnsOf, type Chats } from "./chats.ts";
 import { settle } from "./fake-browser.ts";
-import { gateway, openScene, page, type Scene } from "./scene.ts";
+import { gateway, openScene, type Scene } from "./scene.ts";
 
 let scene: Scene;
 let chats: Chats;
@@ -141,19 +141,6 @@ describe("what comes in odd ways", () => {
     await scene.advance(120_000);
     expect(chats.posts(/tokens$/)).toHaveLength(1);
     chat.destroy();
-  });
-
-  test("who embeds it is told once where to look when the gateway does not answer", async () => {
-    const said = vi.spyOn(console, "error").mockReturnValue();
-    const opened = chats.open();
-    await isIdle(opened);
-    scene.intercept = () => {
-      throw new TypeError("Failed to fetch");
-    };
-    await opened.chat.send("one");
-    await opened.chat.resend(opened.chat.pending.peek()[0]!.id);
-    expect(said.mock.calls).toEqual([[expect.stringContaining(page)]]);
-    said.mockRestore();
   });
 
   test("a page whose token never comes is not waited for without end", async () => {

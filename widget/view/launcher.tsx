@@ -32,7 +32,7 @@ export function Launcher() {
       <slot name="launcher">
         <Icon path={isOpen.value ? icons.close : icons.chat} />
       </slot>
-      {news && <span class={isWaiting ? "badge" : "badge answered"}>{isWaiting && "!"}</span>}
+      {news && <span class="badge">{isWaiting ? "!" : "1"}</span>}
     </button>
   );
 }

@@ -9,19 +9,13 @@ export interface Say {
   time(rfc3339: string): string;
   /** "4.2 s", "3:05". */
   duration(ms: number): string;
-  number(value: number): string;
-  cost(usd: number): string;
   by(by: By | null): string;
   readonly language: string;
 }
 
 export function createSay(texts: Partial<Texts>, language: string): Say {
   const locale = canonical(language);
-  const number = later(() => new Intl.NumberFormat(locale, { notation: "compact", maximumFractionDigits: 1 }));
   const exact = later(() => new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 }));
-  const money = later(
-    () => new Intl.NumberFormat(locale, { style: "currency", currency: "USD", maximumFractionDigits: 4 }),
-  );
   const hours = later(() => new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit" }));
   const days = later(() => new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" }));
   const say = (text: keyof Texts, values: Readonly<Record<string, string | number>> = {}) =>
@@ -36,8 +30,6 @@ export function createSay(texts: Partial<Texts>, language: string): Say {
       return (isToday ? hours : days)().format(date);
     },
     duration: (ms: number) => (ms < 60_000 ? `${exact().format(Math.max(0, ms) / 1000)} s` : minutes(ms)),
-    number: (value: number) => number().format(value),
-    cost: (usd: number) => money().format(usd),
     by(by: By | null) {
       if (by === null) return "";
       if ("key" in by) return by.user ?? by.key;
@@ -62,7 +54,7 @@ export function minutes(ms: number): string {
 }
 
 /** Languages that the browser does not know are formatted as English. */
-function canonical(language: string): string {
+export function canonical(language: string): string {
   try {
     return Intl.getCanonicalLocales(language)[0] ?? "en";
   } catch {

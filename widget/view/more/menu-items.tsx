@@ -1,6 +1,7 @@
 // What the menu offers: the conversation as a file, and what it has used.
 import { useEffect, useRef } from "preact/hooks";
 import { download } from "../buttons.tsx";
+import { compact, dollars } from "./amounts.ts";
 import { icons as moreIcons } from "./icons.ts";
 import { Icon } from "../icon.tsx";
 import { useScene, useWords } from "../scene.ts";
@@ -71,6 +72,9 @@ function Usage() {
   if (turns.length === 0) return null;
   const sum = (of: (turn: (typeof turns)[number]) => number) => turns.reduce((total, turn) => total + of(turn), 0);
   const tokens = sum(({ usage }) => (usage?.input_tokens ?? 0) + (usage?.output_tokens ?? 0));
-  const cost = say.cost(sum(({ costUsd }) => costUsd ?? 0));
-  return <p class="muted usage">{say("usage", { turns: turns.length, tokens: say.number(tokens), cost })}</p>;
+  const cost = dollars(
+    sum(({ costUsd }) => costUsd ?? 0),
+    say,
+  );
+  return <p class="muted usage">{say("usage", { turns: turns.length, tokens: compact(tokens, say), cost })}</p>;
 }

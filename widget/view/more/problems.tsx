@@ -1,4 +1,5 @@
 // What went wrong: the newest thing, and prompts that could not be sent.
+import { useEffect } from "preact/hooks";
 import type { Problem as ChatProblem } from "../../chat.ts";
 import { IconButton } from "../buttons.tsx";
 import { Icon, icons } from "../icon.tsx";
@@ -24,6 +25,11 @@ export function Problem({ problem }: { readonly problem: ChatProblem }) {
 export function NotSent({ id, problem }: { readonly id: string; readonly problem: ChatProblem }) {
   const { chat } = useScene();
   const say = useWords();
+  // Why, a browser tells no script. Whoever embeds the widget reads here where to look.
+  useEffect(() => {
+    if (problem.code === "unreachable" && navigator.onLine)
+      console.error(`sluice: the gateway does not answer. Does it run, and may pages of ${location.origin} ask it?`);
+  }, [problem.code]);
   return (
     <div class="failure" part="failure">
       <p>

@@ -1,6 +1,5 @@
 // What a tool answered.
 import { useState } from "preact/hooks";
-import { asProblem } from "../../problem.ts";
 import type { ToolBlock } from "../../transcript.ts";
 import { AttachedImage } from "../attached-image.tsx";
 import { download } from "../buttons.tsx";
@@ -20,10 +19,7 @@ export function ToolOutput({ result }: { readonly result: NonNullable<ToolBlock[
   const save = (hash: string) =>
     chat.attachmentUrl(hash).then(
       (url) => download(url, "output.txt"),
-      (error: unknown) => {
-        const { code, message: detail } = asProblem(error);
-        chat.problem.value = { code, detail };
-      },
+      ({ code, message: detail }: { code: string; message: string }) => (chat.problem.value = { code, detail }),
     );
   return (
     <>
