@@ -35,7 +35,7 @@ export interface PendingPrompt {
   readonly problem: Problem | null;
 }
 
-/** `code`: one of the gateway's, or `unreachable`. */
+/** `code`: one of the gateway's, `unreachable`, or `no_token`: the page gave none. */
 export interface Problem {
   readonly code: string;
   readonly detail: string;

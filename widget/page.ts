@@ -33,7 +33,7 @@ export interface SluiceEvents {
     readonly decision: "allow" | "deny" | null;
   };
   "sluice:status": { readonly connection: Connection };
-  /** A turn failed, or a request was refused: `code` is the API's. */
+  /** A turn failed, or a request was refused: `code` is the API's; or `unreachable`, or `no_token`: the page gave none. */
   "sluice:error": { readonly code: string; readonly detail: string };
 }
 
