@@ -99,7 +99,9 @@ export async function tokenCommand(
   const key = config.keys[0]?.secret ?? readSelfMadeKey(config.dataFolder);
   const address = own ?? configuredAddress(config);
   const who = await whoAnswers(address);
-  if (own === undefined || key === undefined || who !== "gateway") throw notRunning(config.dataFolder, address, who);
+  if (own === undefined || who !== "gateway") throw notRunning(config.dataFolder, address, who);
+  if (key === undefined)
+    throw new SetupError("not_running", "The gateway's keys stand in its SLUICE_KEYS.", "Set that here too.");
   const path = link ? "/api/sign-in-links" : "/api/tokens";
   const reply = await fetch(`${address}${path}`, {
     method: "POST",

@@ -44,7 +44,8 @@ export function createLoginWatch({ ask, logger, now = Date.now }: LoginDeps): Lo
       const isThere = await ask().catch(() => undefined);
       // A turn may have shown it meanwhile.
       if (state === "unknown" && isThere !== undefined) state = isThere ? "logged_in" : "not_logged_in";
-      if (isThere === false) logger.warn("the CLI is not logged in, so turns will fail: see `npx sluice doctor`");
+      if (state === "not_logged_in")
+        logger.warn("the CLI is not logged in, so turns will fail: see `npx sluice doctor`");
       return state;
     },
     note(events) {

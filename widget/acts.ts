@@ -6,14 +6,16 @@ import type { MoreActs } from "./more-acts.ts";
 import type { Rating } from "./follower.ts";
 import type { LiveSession } from "./live-session.ts";
 import { asProblem, type ApiProblem } from "./problem.ts";
-import type { NewPrompt } from "./prompts.ts";
+import type { NewPrompt, Place } from "./prompts.ts";
 import type { Transcript } from "./transcript.ts";
 
 export interface ActOptions {
   readonly api: Api;
   readonly agent: string | undefined;
   readonly transcript: Signal<Transcript | null>;
-  readonly send: (prompt: NewPrompt) => Promise<void>;
+  /** Where prompts go now. */
+  readonly here: () => Place;
+  readonly send: (prompt: NewPrompt, place: Place) => Promise<void>;
   /** Rejects. */
   readonly cancel: (turn: string) => Promise<void>;
   /** Rejects. */

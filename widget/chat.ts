@@ -11,7 +11,7 @@ import { createDraft } from "./draft.ts";
 import { openLiveSession, type LiveSession } from "./live-session.ts";
 import type { Connection, SluiceEvents } from "./page.ts";
 import { asProblem, type ApiProblem } from "./problem.ts";
-import { createPrompts, type NewPrompt } from "./prompts.ts";
+import { createPrompts } from "./prompts.ts";
 import { createRetry } from "./retry.ts";
 import { readStored, writeStored } from "./storage.ts";
 import { isPrompt, textOf } from "./transcript-words.ts";
@@ -102,7 +102,7 @@ export interface Chat {
   stop(turn?: string): Promise<void>;
   /** The prompt of this turn again, as a new turn. */
   retry(turn: string): Promise<void>;
-  /** Rejects. Branches before this turn and sends the text there: goes on in the new session. In place of one that waits in line it is sent here. */
+  /** Rejects. Branches before this turn and sends the text there: goes on in the new session. Of one that waits in line: sent here, behind what waits. */
   edit(turn: string, text: string): Promise<void>;
   /** Rejects. `conflict`: somebody else was first; the transcript then says who. */
   approve(approval: string, answer: ApprovalAnswer): Promise<void>;
@@ -147,6 +147,7 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
   const retry = createRetry(browser);
   const started = Promise.withResolvers<void>();
   let hasStarted = false;
+  let hasTold = false;
   let isDestroyed = false;
   /** Until it is known who the user is. */
   let wanted = asked;
@@ -170,7 +171,7 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
   const stopNoting = effect(() => {
     if (turns.value) untracked(prompts.refresh);
   });
-  const send = (prompt: NewPrompt) => prompts.send(place, prompt);
+  const here = () => place;
   const tellRefusal = (refused: ApiProblem) => (refused.status === 401 ? undefined : tell(refused));
   const loadOlder = async () => live?.loadOlder();
   const acts = createActs({
@@ -178,7 +179,8 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
     agent,
     transcript,
     tell,
-    send,
+    here,
+    send: prompts.send,
     loadOlder,
     live: () => live,
     newSession,
@@ -203,7 +205,8 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
       const failed = asProblem(error);
       const final = finalState(failed);
       isLoading.value = false;
-      if (failed.code === "no_token") tell(failed);
+      if (failed.code === "no_token" && !hasTold) tell(failed);
+      hasTold ||= failed.code === "no_token";
       setConnection(final ?? lostState(browser, false));
       if (final === undefined && !isDestroyed) retry.later(start, failed.retryAfterMs ?? 0);
       else tellRefusal(failed);
@@ -305,7 +308,7 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
       if (text === undefined) draft.text.value = "";
       const facts = context.peek() ?? null;
       context.value = null;
-      await send({ text: words, images, files: [], context: facts });
+      await prompts.send({ text: words, images, files: [], context: facts }, place);
     },
     resend: prompts.resend,
     dropPending: prompts.drop,

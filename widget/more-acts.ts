@@ -11,7 +11,7 @@ export type MoreActs = Pick<Chat, "retry" | "edit" | "listSessions" | "renameSes
 
 /** All of them reject with what goes wrong. */
 export function createMoreActs(options: ActOptions): MoreActs {
-  const { api, agent, transcript, send, cancel, loadOlder, newSession, openSession } = options;
+  const { api, agent, transcript, here, send, cancel, loadOlder, newSession, openSession } = options;
 
   /** The transcript, once it has this; at the latest when it is all there. Undefined: a person has gone to another session meanwhile. */
   async function loadedUntil(hasIt: (known: Transcript) => boolean): Promise<Transcript | undefined> {
@@ -48,25 +48,21 @@ export function createMoreActs(options: ActOptions): MoreActs {
     return [];
   }
 
-  /** The turn before this one; undefined: it is the first. */
-  async function turnBefore(turn: string): Promise<string | undefined> {
-    const at = ({ turns }: Transcript) => [...turns.keys()].indexOf(turn);
-    const known = await loadedUntil((transcript) => at(transcript) > 0);
-    return known && [...known.turns.keys()][at(known) - 1];
-  }
-
   async function edit(turn: string, text: string): Promise<void> {
+    const place = here();
     const prompt = await promptOf(turn);
-    const known = transcript.peek();
-    if (!prompt || !known) return;
-    const before = await turnBefore(turn);
-    // Behind what is not over no branch can begin: this one waits, and another takes its place in line.
-    const isWaiting = before !== undefined && known.turns.get(before)?.endedAt === null;
-    const branch = before === undefined || isWaiting ? null : await fork(known.session, before);
+    const at = ({ turns }: Transcript) => [...turns.keys()].indexOf(turn);
+    const known = prompt && (await loadedUntil((transcript) => at(transcript) > 0));
+    if (!known) return;
+    const before = [...known.turns.values()].slice(0, at(known));
+    // Behind what is not over no branch can begin: this one waits in line, and so does what is put in its place.
+    const isWaiting = before.some(({ endedAt }) => endedAt === null);
+    const last = before.findLast(({ startedAt }) => startedAt !== null);
+    const branch = isWaiting || !last ? null : await fork(known.session, last.id);
     if (known.turns.get(turn)?.endedAt === null) await cancel(turn);
     const opened = branch !== null ? openSession(branch) : !isWaiting && newSession();
     // At once: a person may go to another session while this one loads.
-    await send({ ...prompt, text });
+    await send({ ...prompt, text }, isWaiting ? place : here());
     await opened;
   }
 
@@ -93,8 +89,9 @@ export function createMoreActs(options: ActOptions): MoreActs {
 
   return {
     async retry(turn) {
+      const place = here();
       const prompt = await promptOf(turn);
-      if (prompt) await send(prompt);
+      if (prompt) await send(prompt, place);
     },
     edit,
     async listSessions(query, cursor) {

@@ -35,7 +35,7 @@ interface Entry extends NewPrompt {
 export interface Prompts {
   /** Those of the place that is shown, oldest first. */
   readonly pending: ReadonlySignal<readonly PendingPrompt[]>;
-  send(place: Place, prompt: NewPrompt): Promise<void>;
+  send(prompt: NewPrompt, place: Place): Promise<void>;
   resend(id: string): Promise<void>;
   /** Tries again those that did not reach the gateway. */
   resendLost(): void;
@@ -150,7 +150,7 @@ export function createPrompts(options: PromptOptions): Prompts {
 
   return {
     pending,
-    send(place, prompt) {
+    send(prompt, place) {
       const entry: Entry = { ...prompt, id: newId(), place, problem: null, turn: null };
       entries.push(entry);
       return enqueue(entry);

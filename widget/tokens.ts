@@ -45,7 +45,6 @@ export function createTokens(options: TokenOptions): Tokens {
 
   async function ask(): Promise<string> {
     const { token, expires_at } = hasServer ? await askPage(options) : await askGateway();
-    if (!token) throw new ApiProblem("no_token", 0, "What the page answered has no `token`.");
     const lifeMs = Date.parse(expires_at) - browser.now();
     // Where the clock of this machine is wrong it is the gateway that says when a token has run out.
     const renewsAt = lifeMs > 0 ? browser.now() + lifeMs - Math.min(marginMs, lifeMs / 2) : Infinity;
@@ -83,7 +82,7 @@ export function createTokens(options: TokenOptions): Tokens {
   function inTime(asked: Promise<string>): Promise<string> {
     const late = Promise.withResolvers<never>();
     const timer = browser.setTimeout(
-      () => late.reject(new ApiProblem("unreachable", 0, "No token has come.")),
+      () => late.reject(new ApiProblem(hasServer ? "no_token" : "unreachable", 0, "No token has come.")),
       patienceMs,
     );
     return Promise.race([asked, late.promise]).finally(() => browser.clearTimeout(timer));
@@ -119,16 +118,22 @@ export function createTokens(options: TokenOptions): Tokens {
 
 async function askPage({ tokenUrl, getToken, browser }: TokenOptions): Promise<Token> {
   try {
-    if (getToken) return await getToken();
+    if (getToken) return whole(await getToken());
     const reply = await browser.fetch(tokenUrl!, { method: "POST", credentials: "include" });
     // Whoever is not signed in at the page is not signed in here.
     if (reply.status === 401 || reply.status === 403) throw new ApiProblem("unauthorized", 401, "");
     if (!reply.ok) throw new Error(`${tokenUrl} answered ${reply.status}`);
-    return (await reply.json()) as Token;
+    return whole((await reply.json()) as Token);
   } catch (error) {
     if (error instanceof ApiProblem) throw error;
     throw new ApiProblem("no_token", 0, String(error));
   }
+}
+
+/** A page's server may hand on whatever it got. */
+function whole(answer: Token | null | undefined): Token {
+  if (!answer?.token) throw new Error("The answer has no `token`.");
+  return answer;
 }
 
 /** The claims of a token are not checked here: they only keep the users of one browser apart. */

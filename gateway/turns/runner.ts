@@ -66,6 +66,7 @@ export function runTurn(turn: NewTurn, agent: AgentConfig, deps: RunnerDeps): Ru
     if (!prompt) return endWithoutProcess(turnFailed(failure("internal", attachmentGone), ""));
     const wallClock = startWallClock();
     const { driver, earlier } = await acquire().finally(wallClock.stop);
+    if (verdict && earlier.length > 0) await pool.end(session);
     if (verdict) return endWithoutProcess(verdict);
     interrupt = (by) => driver.cancel(by, turn.turn);
     const { model, permissionMode, context } = turn.options;

@@ -200,6 +200,7 @@ test("[L3, S3] a start that cannot store anything is up and refuses turns, ends 
   const dataFolder = newFolder(scene, "locked");
   let gateway = await spawnGateway(scene, { dataFolder });
   const { turn } = await gateway.post("demo:long words=2000 rate=300");
+  await until("it to run", async () => (await gateway.turn(turn)).state === "running");
   await gateway.kill("SIGKILL");
   const other = new DatabaseSync(join(dataFolder, "sluice.sqlite"));
   other.exec("BEGIN IMMEDIATE");

@@ -166,7 +166,14 @@ describe("the README's JavaScript goes on where a cut connection left it:", () =
     });
     const { token } = (await reply.json()) as { token: string };
     const before = gateway.requests.length;
-    Object.assign(globalThis, { EventSource });
+    const opened: EventSource[] = [];
+    class Noted extends EventSource {
+      constructor(url: string) {
+        super(url);
+        opened.push(this);
+      }
+    }
+    Object.assign(globalThis, { EventSource: Noted });
     let text = "";
     const end = await ask(proxy.address, { authorization: `Bearer ${token}` }, prompt, (more) => {
       if (text.length < 100 && (text + more).length >= 100) proxy.cut();
@@ -175,6 +182,7 @@ describe("the README's JavaScript goes on where a cut connection left it:", () =
     expect([end["type"], text]).toEqual(["turn_completed", words]);
     const streams = gateway.requests.slice(before).filter(({ path }) => path.endsWith("/events"));
     expect(streams.map(({ status }) => status)).toEqual([200, 200]);
+    expect(opened.map(({ readyState }) => readyState)).toEqual([EventSource.CLOSED]);
   });
 });
 

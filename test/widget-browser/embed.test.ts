@@ -214,7 +214,7 @@ describe("the element", () => {
     const { page, widget, send } = await scene.open({
       url: scene.site.serve("/news", element('mode="bubble" session="new" open')),
     });
-    await send("demo:slow 8");
+    await send("demo:long words=60 rate=20");
     await page.evaluate(() => document.querySelector("sluice-chat")!.close());
     const launcher = widget.getByRole("button", { name: "Open chat: Assistant, New answer" });
     await launcher.waitFor();

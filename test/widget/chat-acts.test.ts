@@ -91,6 +91,9 @@ describe("what a person does with turns", () => {
     await opened.chat.edit(turnsOf(opened)[1]!.id, "another");
     await shows(opened, ["one", "two", "another"]);
     expect(turnsOf(opened).map(({ state }) => state)).toEqual(["running", "cancelled", "queued"]);
+    await opened.chat.edit(turnsOf(opened)[2]!.id, "and again");
+    await shows(opened, ["one", "two", "another", "and again"]);
+    expect(turnsOf(opened).map(({ state }) => state)).toEqual(["running", "cancelled", "cancelled", "queued"]);
     expect(opened.chat.session.peek()).toBe(session);
     expect(chats.posts(/fork$/)).toEqual([]);
   });

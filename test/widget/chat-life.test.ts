@@ -102,11 +102,15 @@ describe("what comes in odd ways", () => {
     const opened = chats.open({ session });
     await until("it to be offline", () => opened.chat.connection.peek() === "offline");
     scene.isOnline = true;
-    const release = Promise.withResolvers<undefined>();
-    scene.intercept = () => release.promise.then(() => undefined as unknown as Response);
-    for (let press = 0; press < 3; press++) opened.chat.reconnect();
+    // Nobody has answered the first press when the others come.
+    const held = Promise.withResolvers<void>();
+    scene.intercept = (request) => held.promise.then(() => scene.app.app.fetch(request));
+    for (let press = 0; press < 3; press++) {
+      opened.chat.reconnect();
+      await new Promise(setImmediate);
+    }
     scene.intercept = () => undefined;
-    release.resolve(undefined);
+    held.resolve();
     await isLive(opened);
     await scene.advance(60_000);
     await isLive(opened);

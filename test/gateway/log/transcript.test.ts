@@ -121,6 +121,7 @@ describe("a turn's events as messages", () => {
     });
     expect(whole.blocks[2]).toEqual({
       type: "tool_use",
+      at: "1970-01-01T00:00:01.010Z",
       index: 2,
       id: "c1",
       name: "Bash",
