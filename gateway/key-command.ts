@@ -100,18 +100,26 @@ export async function tokenCommand(
   const address = own ?? configuredAddress(config);
   const who = await whoAnswers(address);
   if (own === undefined || who !== "gateway") throw notRunning(config.dataFolder, address, who);
-  if (key === undefined)
-    throw new SetupError("not_running", "The gateway's keys stand in its SLUICE_KEYS.", "Set that here too.");
+  if (key === undefined) throw otherKeys();
   const path = link ? "/api/sign-in-links" : "/api/tokens";
   const reply = await fetch(`${address}${path}`, {
     method: "POST",
     headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
     body: JSON.stringify(link ? {} : { user }),
   });
+  if (reply.status === 401) throw otherKeys();
   const answer = (await reply.json()) as { url?: string; token?: string; detail?: string };
-  if (!reply.ok) throw usage(`the gateway refused: ${answer.detail ?? reply.status}`);
+  if (!reply.ok) throw usage(`the gateway refused: ${answer.detail?.replace(/\.$/, "") ?? reply.status}`);
   print(answer.url ?? answer.token ?? "");
   return 0;
+}
+
+function otherKeys(): SetupError {
+  return new SetupError(
+    "config_invalid",
+    "The gateway takes other keys than that of its data folder: those of its SLUICE_KEYS.",
+    "Set that here too.",
+  );
 }
 
 function notRunning(dataFolder: string, address: string, who: "gateway" | "demo" | undefined): SetupError {

@@ -235,6 +235,8 @@ describe("[A1] SLUICE_KEYS", () => {
       expect((await wiki!.fetch(`/api/sessions/${session}`)).status).toBe(200);
       const link = await sluice(["token", "--link"], dataFolder, environment);
       expect([link.code, link.stdout]).toEqual([0, expect.stringContaining(`${configured.address}/sign-in?code=`)]);
+      const keyless = await sluice(["token", "--link"], dataFolder);
+      expect([keyless.code, keyless.stderr]).toEqual([2, expect.stringContaining("those of its SLUICE_KEYS")]);
       const taken = await sluice(["key", "add", "wiki"], dataFolder, environment);
       expect(taken.stderr).toContain('the name "wiki" is taken');
     } finally {
