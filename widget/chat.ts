@@ -172,7 +172,9 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
     if (turns.value) untracked(prompts.refresh);
   });
   const here = () => place;
-  const tellRefusal = (refused: ApiProblem) => (refused.status === 401 ? undefined : tell(refused));
+  /** That somebody is signed out is a state; why, is for who embeds the widget. */
+  const tellRefusal = (refused: ApiProblem) =>
+    refused.status === 401 ? console.error(`sluice: ${refused.message}`) : tell(refused);
   const loadOlder = async () => live?.loadOlder();
   const acts = createActs({
     api,

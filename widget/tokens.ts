@@ -120,9 +120,10 @@ async function askPage({ tokenUrl, getToken, browser }: TokenOptions): Promise<T
   try {
     if (getToken) return whole(await getToken());
     const reply = await browser.fetch(tokenUrl!, { method: "POST", credentials: "include" });
+    const said = `${tokenUrl} answered ${reply.status}`;
     // Whoever is not signed in at the page is not signed in here.
-    if (reply.status === 401 || reply.status === 403) throw new ApiProblem("unauthorized", 401, "");
-    if (!reply.ok) throw new Error(`${tokenUrl} answered ${reply.status}`);
+    if (reply.status === 401 || reply.status === 403) throw new ApiProblem("unauthorized", 401, said);
+    if (!reply.ok) throw new Error(said);
     return whole((await reply.json()) as Token);
   } catch (error) {
     if (error instanceof ApiProblem) throw error;

@@ -121,8 +121,9 @@ describe("what a person does with turns", () => {
     opened.chat.newSession();
     await chats.say(opened, "one", "first");
     await chats.say(opened, "two", "second");
+    const before = opened.chat.session.peek()!;
     const edited = opened.chat.edit(turnsOf(opened)[1]!.id, "another two");
-    await until("the branch", () => opened.chat.transcript.peek() === null);
+    await until("the branch", () => opened.chat.session.peek() !== before);
     const branch = opened.chat.session.peek()!;
     await Promise.all([opened.chat.openSession(elsewhere), edited]);
     await shows(opened, ["elsewhere", "there"]);
