@@ -1,5 +1,6 @@
 // The live processes [P6]: one a session, kept for its next turn; idle ones are ended after a while, and sooner, longest idle first,
-// where room is needed, be it places or memory; spares wait for sessions that are still to come.
+// where room is needed, be it places or memory; spares wait for sessions that are still to come. Long, since
+// whoever waits for room must see all who live, start, end and wait.
 import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import type { Driver } from "../claude/driver.ts";
