@@ -52,14 +52,21 @@ test("an image is picked, shown, taken out again, and sent", async () => {
     expect(JSON.stringify(body.messages).match(/"media_type":"image\/png"/g) ?? []).toHaveLength(1);
 });
 
-test("a prompt is edited: the conversation goes on in a copy from before it", async () => {
-  const { widget, ask, settled } = await scene.open();
+/** Two answers, and the second prompt about to be written anew. */
+async function openEditor() {
+  const opened = await scene.open();
+  const { widget, ask } = opened;
   await ask("demo:text first");
   await ask("demo:text second");
   const prompt = widget.locator(".prompt").nth(1);
   await prompt.hover();
   await prompt.getByRole("button", { name: "Edit" }).click();
   const field = widget.getByRole("textbox", { name: "Edit" });
+  return { ...opened, field };
+}
+
+test("a prompt is edited: the conversation goes on in a copy from before it", async () => {
+  const { widget, settled, field } = await openEditor();
   await field.fill("demo:text another");
   await field.press("Enter");
   await widget.locator(".answer").getByText("another", { exact: true }).waitFor();
@@ -68,13 +75,7 @@ test("a prompt is edited: the conversation goes on in a copy from before it", as
 });
 
 test("the words of an edit that could not be sent stay; input methods keep their keys", async () => {
-  const { page, widget, ask } = await scene.open();
-  await ask("demo:text first");
-  await ask("demo:text second");
-  const prompt = widget.locator(".prompt").nth(1);
-  await prompt.hover();
-  await prompt.getByRole("button", { name: "Edit" }).click();
-  const field = widget.getByRole("textbox", { name: "Edit" });
+  const { page, widget, field } = await openEditor();
   await field.fill("demo:text another");
   await field.dispatchEvent("keydown", { key: "Enter", keyCode: 229 });
   await field.dispatchEvent("keydown", { key: "Escape", isComposing: true });
