@@ -5,7 +5,7 @@ import { createAdaptorServer } from "@hono/node-server";
 import type { Logger } from "pino";
 import { createGit } from "./agents/git.ts";
 import { createPool } from "./agents/pool.ts";
-import { originOf } from "./agents/session-origin.ts";
+import { anew, originOf } from "./agents/session-origin.ts";
 import { createSnapshots } from "./agents/snapshots.ts";
 import { createRegistry, type Registry } from "./agents/registry.ts";
 import { addStored } from "./agents/settings.ts";
@@ -110,7 +110,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
       freeMemory: () => process.availableMemory(),
       measureMemory,
       start: async (agent, session, isAnew) => {
-        const origin = isAnew ? { kind: "new" as const } : await originOf(session, { store, places });
+        const origin = isAnew ? anew(session, places) : await originOf(session, { store, places });
         const workspace = await workspaceOf(agent, { worktrees, shared: data.workspace });
         return supervisors.start(agent, session, (supervision) =>
           startDriver({

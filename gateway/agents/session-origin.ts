@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { SessionOrigin } from "../claude/command.ts";
 import { StartFailure } from "../claude/launch.ts";
 import { failure } from "../claude/outcome.ts";
-import { findSessionFile, unpackSession, type SessionPlaces } from "../claude/session-file.ts";
+import { findSessionFile, setSessionFilesAside, unpackSession, type SessionPlaces } from "../claude/session-file.ts";
 import { gatewayCaller } from "../protocol/callers.ts";
 import type { Store } from "../store/port.ts";
 
@@ -12,8 +12,11 @@ export interface OriginDeps {
   readonly places: Required<SessionPlaces>;
 }
 
-const lost =
-  'The CLI\'s memory of this session is lost. A prompt with `continue_from: "transcript"` goes on from what the log has of it.';
+/** For a session that begins anew: what is left of what the CLI kept of it, which it cannot read, stands in its way no more. */
+export function anew(session: string, places: SessionPlaces): SessionOrigin {
+  setSessionFilesAside(places, session);
+  return { kind: "new" };
+}
 
 /** Rejects with a `StartFailure` `session_lost` where the CLI has answered in this session and nothing of that is left. */
 export async function originOf(session: string, { store, places }: OriginDeps): Promise<SessionOrigin> {
@@ -26,6 +29,6 @@ export async function originOf(session: string, { store, places }: OriginDeps): 
     return { kind: "fork", file: restored, answerUuid: snapshot.answerUuid };
   }
   const turns = await store.turns(gatewayCaller, { session, limit: 200 });
-  if (turns.some((turn) => turn.answerUuid !== null)) throw new StartFailure(failure("session_lost", lost));
+  if (turns.some((turn) => turn.answerUuid !== null)) throw new StartFailure(failure("session_lost"));
   return { kind: "new" };
 }

@@ -60,7 +60,8 @@ const messages: Record<FailureCode, string> = {
   process_died: "The CLI ended in the middle of the turn.",
   gateway_restarted: "The gateway was restarted while the turn was running.",
   node_lost: "The machine that ran the turn was lost.",
-  session_lost: "The CLI does not know this session any more.",
+  session_lost:
+    'The CLI\'s memory of this session is lost. A prompt with `continue_from: "transcript"` goes on from what the log has of it.',
   internal: "Something went wrong inside the gateway.",
 };
 

@@ -2,7 +2,7 @@
 // `$CLAUDE_CONFIG_DIR/projects/<folder>/`, or where Sluice brought it back from a snapshot. The file decides how a session is brought back, since a
 // process that was killed early has left none.
 import { isUtf8 } from "node:buffer";
-import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join, relative } from "node:path";
@@ -32,7 +32,9 @@ const sideFolders = ["session-env", "file-history"];
 
 /** Removes all files of the session. Returns how many places held its own file. */
 export function removeSessionFiles(places: SessionPlaces, session: string): number {
-  const found = candidates(places, session).filter((path) => statSync(path, { throwIfNoEntry: false }));
+  const all = candidates(places, session);
+  for (const path of all) rmSync(asidePath(path), { force: true });
+  const found = all.filter((path) => statSync(path, { throwIfNoEntry: false }));
   for (const path of found) {
     rmSync(path, { force: true });
     rmSync(path.replace(/\.jsonl$/, ""), { recursive: true, force: true });
@@ -41,6 +43,16 @@ export function removeSessionFiles(places: SessionPlaces, session: string): numb
   if (places.restored !== undefined) others.push(join(places.restored, session));
   for (const path of others) rmSync(path, { recursive: true, force: true });
   return found.length;
+}
+
+/** Files that the CLI cannot read keep it from using the session's id: they get other names, and stay for whoever may mend them. */
+export function setSessionFilesAside(places: SessionPlaces, session: string): void {
+  for (const path of candidates(places, session))
+    if (statSync(path, { throwIfNoEntry: false })) renameSync(path, asidePath(path));
+}
+
+function asidePath(path: string): string {
+  return `${path}.damaged`;
 }
 
 function configFolder({ environment }: SessionPlaces): string {

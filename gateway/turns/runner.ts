@@ -1,5 +1,6 @@
 // One turn from the queue to its terminal event: its session's process, its events into the log. It never rejects: whatever
 // happens is the turn's own failure [L3].
+import { once } from "node:events";
 import type { Pool } from "../agents/pool.ts";
 import { type Driver } from "../claude/driver.ts";
 import { StartFailure } from "../claude/launch.ts";
@@ -117,13 +118,16 @@ export function runTurn(turn: NewTurn, agent: AgentConfig, deps: RunnerDeps): Ru
   /** The session's process, and what must stand before the prompt: its conversation, where the CLI has lost it and that is asked for. */
   async function acquire(): Promise<{ driver: Driver; earlier: readonly PromptBlock[] }> {
     const { signal } = stopping;
+    const isContinued = turn.options.continueFrom === "transcript";
     try {
       const driver = await pool.acquire(agent, session, { signal });
       hasProcess = true;
+      // That the session is lost the CLI may say only once it is up.
+      if (isContinued) await Promise.race([driver.ready, once(signal, "abort")]);
       return { driver, earlier: [] };
     } catch (error) {
       const isLost = error instanceof StartFailure && error.failure.code === "session_lost";
-      if (!isLost || turn.options.continueFrom !== "transcript") throw error;
+      if (!isLost || !isContinued) throw error;
     }
     const { block, notice } = await continueLost(session, turn.turn, store);
     try {

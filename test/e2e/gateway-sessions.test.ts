@@ -1,6 +1,6 @@
 // Sessions with the real CLI: made ahead, warmed, branched, brought back from a snapshot or from the log, and removed.
 import { execFile } from "node:child_process";
-import { cpSync, existsSync, readdirSync, readFileSync, statSync, type Dirent } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync, type Dirent } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { promisify } from "node:util";
@@ -304,6 +304,24 @@ test("[P6] a session whose file and snapshot are gone fails as session_lost, and
   expect(next).toMatchObject({ state: "completed", text: "As ever." });
   expect((await readAll(next.events_url, gateway)).filter(({ type }) => type === "notice")).toEqual([]);
   expect(requestWith("As ever.").split("<earlier_conversation>")).toHaveLength(2);
+});
+
+test("[P6] a session whose file is damaged goes on from the transcript too, and the file stays beside the new one until it is removed", async () => {
+  const { session } = await say(undefined, "demo:text Soon unreadable.");
+  const file = findSessionFile(places(gateway), session)!;
+  await killProcess(session, () => writeFileSync(file, "this is no session\n"));
+  const lost = await say(session, "demo:text Never said.");
+  expect(lost).toMatchObject({ state: "failed", code: "session_lost" });
+  expect(lost["message"]).toContain('`continue_from: "transcript"`');
+  const turn = await say(session, "demo:text Continued.", gateway, { continue_from: "transcript" });
+  expect(turn).toMatchObject({ state: "completed", text: "Continued.", session });
+  expect(heard(requestWith("Continued."), ["earlier_conversation", "Soon unreadable."])).toHaveLength(2);
+  expect(readFileSync(`${file}.damaged`, "utf8")).toBe("this is no session\n");
+  await killProcess(session);
+  expect(await say(session, "demo:text As ever.")).toMatchObject({ state: "completed" });
+  expect(heard(requestWith("As ever."), ["Soon unreadable.", "Continued."])).toHaveLength(2);
+  expect((await gateway.fetch(`/api/sessions/${session}`, { method: "DELETE" })).ok).toBe(true);
+  expect(existsSync(`${file}.damaged`)).toBe(false);
 });
 
 test("[T2] a queued turn keeps its wish to continue from the transcript over a restart", async () => {

@@ -5,6 +5,7 @@ import { createRegistry, type Registry } from "../../gateway/agents/registry.ts"
 import { createEventLog, type EventLog } from "../../gateway/log/event-log.ts";
 import type { AgentConfig } from "../../gateway/protocol/agents.ts";
 import type { Caller } from "../../gateway/protocol/callers.ts";
+import type { TurnEvent } from "../../gateway/protocol/events.ts";
 import { limits, type Limits } from "../../gateway/protocol/limits.ts";
 import { createTurn } from "../../gateway/protocol/requests.ts";
 import { bodyOf } from "../../gateway/store/run.ts";
@@ -44,12 +45,14 @@ export interface TurnsOptions {
   readonly isQuick?: boolean;
   /** Every start of a process waits for this, and fails with it. */
   readonly starting?: (isAnew: boolean) => Promise<unknown>;
+  /** A process that was started is ready then. */
+  readonly ready?: ScriptedDriver["ready"];
   /** Of an earlier scene: this one is the next gateway on it. */
   readonly store?: TestStore;
 }
 
 export function openTurns(options: TurnsOptions = {}): TurnsScene {
-  const { agents = [readAgent()], store = openTestStore(), isQuick = false, starting } = options;
+  const { agents = [readAgent()], store = openTestStore(), isQuick = false, starting, ready } = options;
   const allLimits = limits.parse({ min_free_memory_mb: 100, ...options.limits });
   const log = createEventLog(store);
   const registry = createRegistry(agents);
@@ -60,7 +63,8 @@ export function openTurns(options: TurnsOptions = {}): TurnsScene {
     registry,
     start: async (_, session, isAnew) => {
       await starting?.(isAnew);
-      const driver = createScriptedDriver({ session, isQuick, onEvents: (events) => turns.onEvents(session, events) });
+      const onEvents = (events: TurnEvent[]) => turns.onEvents(session, events);
+      const driver = createScriptedDriver({ session, isQuick, ready, onEvents });
       started.push(driver);
       return driver;
     },

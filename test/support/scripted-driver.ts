@@ -22,6 +22,7 @@ export interface ScriptedDriver extends Driver {
 export interface ScriptedOptions {
   readonly session: string;
   readonly onEvents?: (events: TurnEvent[]) => void;
+  readonly ready?: Driver["ready"] | undefined;
   /** Ends every turn at once. */
   readonly isQuick?: boolean;
 }
@@ -31,6 +32,7 @@ let nextPid = 1;
 export function createScriptedDriver({
   session,
   onEvents = () => {},
+  ready = Promise.resolve({}),
   isQuick = false,
 }: ScriptedOptions): ScriptedDriver {
   const exited = Promise.withResolvers<Exit>();
@@ -40,7 +42,7 @@ export function createScriptedDriver({
   const driver: ScriptedDriver = {
     session,
     pid: nextPid++,
-    ready: Promise.resolve({}),
+    ready,
     exited: exited.promise,
     answerUuid: undefined,
     isUsable: true,

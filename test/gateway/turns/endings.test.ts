@@ -125,6 +125,15 @@ describe("a turn that is still getting its process", () => {
     expect(scene.started).toMatchObject([{ isEnded: false }]);
   });
 
+  test("[T4] that may say when it is up that its conversation is lost, is cancelled at once and gives the process back", async () => {
+    const scene = open({ ready: new Promise(() => {}) });
+    const turn = await scene.create({ continue_from: "transcript" });
+    await until("the start", () => scene.started.length > 0, 30_000);
+    expect(await scene.turns.cancel(alice, turn.turn)).toMatchObject({ state: "cancelled" });
+    expect(scene.started[0]!.requests).toEqual([]);
+    await until("the process to be idle", () => scene.pool.processesOf(turn.agent).idle === 1, 30_000);
+  });
+
   test("[T4] anew, since its conversation was lost, leaves none that has not heard of that", async () => {
     const start = Promise.withResolvers<void>();
     const startsAnew = Promise.withResolvers<void>();
