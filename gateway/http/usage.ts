@@ -7,8 +7,6 @@ import type { Env } from "./env.ts";
 import { readQuery } from "./input.ts";
 import { timeOf, type RouteDeps } from "./routes.ts";
 
-const dayMs = 24 * 60 * 60 * 1000;
-
 export function mountUsage(app: Hono<Env>, deps: RouteDeps): void {
   app.get("/api/usage", (c) => getUsage(c, deps));
 }
@@ -18,11 +16,7 @@ async function getUsage(c: Context<Env>, { store }: RouteDeps): Promise<Response
   if (since !== undefined && until !== undefined && since > until)
     throw new GatewayError("invalid_request", "until: must not be before since", { field: "until" });
   const caller = c.get("caller");
-  const span = {
-    since: since === undefined ? undefined : Date.parse(since),
-    // The last day counts in full.
-    before: until === undefined ? undefined : Date.parse(until) + dayMs,
-  };
+  const span = { since, until };
   const [total, rows, limits] = await Promise.all([
     store.usage(caller, span),
     store.usage(caller, { ...span, by }),

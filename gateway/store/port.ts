@@ -247,9 +247,9 @@ export type UsageBy = "day" | "agent" | "user" | "api_key_source";
 export interface UsageFilter {
   /** One row for each; without it one row for all. */
   readonly by?: UsageBy | undefined;
-  /** Turns that ended at `since` or later, and before `before`. */
-  readonly since?: number | undefined;
-  readonly before?: number | undefined;
+  /** The first and the last day of UTC, `2026-05-10`, on which a turn may have ended. */
+  readonly since?: string | undefined;
+  readonly until?: string | undefined;
 }
 
 /** Sums over ended turns, of sessions too that are gone. Has the field of its `by`; a day is one of UTC. */

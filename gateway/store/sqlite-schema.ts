@@ -200,4 +200,41 @@ export const migrations: readonly string[] = [
   ALTER TABLE turn_usage ADD COLUMN api_key_source TEXT;
   CREATE INDEX turn_usage_by_agent ON turn_usage (agent, state, ended_at);
   `,
+  // Sums of turn_usage for each day of UTC: what is asked for grows with days and users then, not with turns.
+  `
+  CREATE TABLE usage_days (
+    day TEXT NOT NULL,
+    agent TEXT NOT NULL,
+    owner_key TEXT NOT NULL,
+    owner_user TEXT,
+    api_key_source TEXT,
+    turns INTEGER NOT NULL,
+    completed INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    cancelled INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cache_creation_tokens INTEGER NOT NULL,
+    cache_read_tokens INTEGER NOT NULL,
+    cost_usd REAL NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX usage_days_once
+    ON usage_days (day, agent, owner_key, coalesce(owner_user, char(0)), coalesce(api_key_source, char(0)));
+  INSERT INTO usage_days
+    SELECT date(ended_at / 1000, 'unixepoch'), agent, owner_key, owner_user, api_key_source, count(*), sum(state = 'completed'),
+      sum(state = 'failed'), sum(state = 'cancelled'), sum(input_tokens), sum(output_tokens), sum(cache_creation_tokens),
+      sum(cache_read_tokens), sum(cost_usd)
+    FROM turn_usage GROUP BY 1, 2, 3, 4, 5;
+  CREATE TRIGGER turn_usage_counted AFTER INSERT ON turn_usage BEGIN
+    INSERT INTO usage_days VALUES (date(new.ended_at / 1000, 'unixepoch'), new.agent, new.owner_key, new.owner_user, new.api_key_source, 1,
+      new.state = 'completed', new.state = 'failed', new.state = 'cancelled', new.input_tokens, new.output_tokens,
+      new.cache_creation_tokens, new.cache_read_tokens, new.cost_usd)
+    ON CONFLICT (day, agent, owner_key, coalesce(owner_user, char(0)), coalesce(api_key_source, char(0))) DO UPDATE SET
+      turns = turns + 1, completed = completed + excluded.completed, failed = failed + excluded.failed,
+      cancelled = cancelled + excluded.cancelled, input_tokens = input_tokens + excluded.input_tokens,
+      output_tokens = output_tokens + excluded.output_tokens,
+      cache_creation_tokens = cache_creation_tokens + excluded.cache_creation_tokens,
+      cache_read_tokens = cache_read_tokens + excluded.cache_read_tokens, cost_usd = cost_usd + excluded.cost_usd;
+  END;
+  `,
 ];

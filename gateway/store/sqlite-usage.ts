@@ -1,5 +1,5 @@
 // What turns have used, and the limits of the accounts that pay for them, in the SQLite store. The rows of `turn_usage` are written
-// with their turns' endings and outlive their sessions.
+// with their turns' endings and outlive their sessions; a trigger sums them up in `usage_days`.
 import type { DatabaseSync } from "node:sqlite";
 import type { TerminalEvent } from "../protocol/events.ts";
 import { terminalState, type LimitWindow, type Store, type UsageBy, type UsageRow, type Write } from "./port.ts";
@@ -11,12 +11,12 @@ export type LimitWrite = Extract<Write, { kind: "rate_limit" }>;
 
 const maxRows = 1000;
 
-const sums = `count(*) AS turns, sum(state = 'completed') AS completed, sum(state = 'failed') AS failed,
-  sum(state = 'cancelled') AS cancelled, sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
+const sums = `sum(turns) AS turns, sum(completed) AS completed, sum(failed) AS failed,
+  sum(cancelled) AS cancelled, sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
   sum(cache_creation_tokens) AS cache_creation_tokens, sum(cache_read_tokens) AS cache_read_tokens, sum(cost_usd) AS cost_usd`;
 
 const groups: Record<UsageBy, { columns: string; order: string }> = {
-  day: { columns: `date(ended_at / 1000, 'unixepoch') AS day`, order: "day DESC" },
+  day: { columns: "day", order: "day DESC" },
   agent: { columns: "agent", order: "turns DESC, agent" },
   user: { columns: "owner_key, owner_user", order: "turns DESC, owner_key, owner_user" },
   api_key_source: { columns: "api_key_source", order: "turns DESC, api_key_source" },
@@ -24,11 +24,11 @@ const groups: Record<UsageBy, { columns: string; order: string }> = {
 
 function prepareUsageStatements(database: DatabaseSync) {
   const prepare = (sql: string) => database.prepare(sql);
-  const where = `WHERE ${owned} AND ${ofSeenAgents} AND :seen_session IS NULL AND (:since IS NULL OR ended_at >= :since) AND (:before IS NULL OR ended_at < :before)`;
+  const where = `WHERE ${owned} AND ${ofSeenAgents} AND :seen_session IS NULL AND (:since IS NULL OR day >= :since) AND (:until IS NULL OR day <= :until)`;
   const by = (name: UsageBy) => {
     const { columns, order } = groups[name];
     return prepare(
-      `SELECT ${columns}, ${sums} FROM turn_usage s ${where}
+      `SELECT ${columns}, ${sums} FROM usage_days s ${where}
        GROUP BY ${name === "user" ? "owner_key, owner_user" : name} ORDER BY ${order} LIMIT ${maxRows}`,
     );
   };
@@ -43,7 +43,7 @@ function prepareUsageStatements(database: DatabaseSync) {
        FROM turns t JOIN sessions s USING (session) WHERE t.turn = :turn
        ON CONFLICT DO NOTHING`,
     ),
-    total: prepare(`SELECT ${sums} FROM turn_usage s ${where}`),
+    total: prepare(`SELECT ${sums} FROM usage_days s ${where}`),
     day: by("day"),
     agent: by("agent"),
     user: by("user"),
@@ -69,8 +69,8 @@ export function createUsage(database: DatabaseSync): UsageParts {
   const sql = prepareUsageStatements(database);
   return {
     reads: {
-      async usage(caller, { by, since, before }) {
-        const filter = { since: since ?? null, before: before ?? null, ...visibility(caller) };
+      async usage(caller, { by, since, until }) {
+        const filter = { since: since ?? null, until: until ?? null, ...visibility(caller) };
         return (sql[by ?? "total"].all(filter) as Row[]).map(readUsage);
       },
       async rateLimits({ reach }) {

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { gatewayCaller } from "../../gateway/protocol/callers.ts";
 import { openSqliteStore } from "../../gateway/store/sqlite.ts";
 import { migrations } from "../../gateway/store/sqlite-schema.ts";
-import { alice, completed } from "../support/log-drafts.ts";
+import { alice, completed, eventsWrite, newEvent, newTurn, sessionWrite } from "../support/log-drafts.ts";
 import { usageContract } from "./usage-contract.ts";
 
 describe("the SQLite store", () => {
@@ -28,13 +28,19 @@ describe("its file", () => {
   });
   afterEach(() => rmSync(folder, { recursive: true }));
 
-  test("of an earlier schema counts the turns that had ended by then", async () => {
-    const before = migrations.findIndex((entry) => entry.includes("CREATE TABLE turn_usage"));
+  /** A database as it was before this table came. */
+  function openEarlier(table: string): DatabaseSync {
+    const before = migrations.findIndex((entry) => entry.includes(`CREATE TABLE ${table}`));
     const database = new DatabaseSync(file);
     for (const migration of migrations.slice(0, before)) database.exec(migration);
+    database.exec(`PRAGMA user_version = ${before}`);
+    return database;
+  }
+
+  test("of an earlier schema counts the turns that had ended by then", async () => {
+    const database = openEarlier("turn_usage");
     const ending = JSON.stringify({ ...completed("x"), usage: { input_tokens: 12, output_tokens: 3 }, cost_usd: 0.5 });
     database.exec(`
-      PRAGMA user_version = ${before};
       INSERT INTO sessions (session, agent, owner_key, created_at) VALUES ('s', 'tester', 'alice', 1);
       INSERT INTO turns (turn, session, by, state, prompt, options, queued_at) VALUES ('t0', 's', '{}', 'queued', '[]', '{}', 1);
       INSERT INTO turns (turn, session, by, state, prompt, options, queued_at, ended_at, ending)
@@ -45,6 +51,40 @@ describe("its file", () => {
     const store = openSqliteStore(file);
     expect(await store.usage(alice, {})).toMatchObject([
       { turns: 2, completed: 1, failed: 1, inputTokens: 12, outputTokens: 3, cacheReadTokens: 0, costUsd: 0.5 },
+    ]);
+    await store.close();
+  });
+
+  test("of a schema without sums of days has them of what was counted by then, and counts on", async () => {
+    const database = openEarlier("usage_days");
+    const [morning, evening] = [Date.parse("2026-05-10T00:00:00Z"), Date.parse("2026-05-10T23:59:59.999Z")];
+    database.exec(`
+      INSERT INTO turn_usage VALUES ('t1', 'tester', 'alice', 'ann', ${morning}, 'completed', 1, 2, 3, 4, 0.5, 'none'),
+        ('t2', 'tester', 'alice', 'ann', ${evening}, 'failed', 10, 20, 30, 40, 0.25, 'none'),
+        ('t3', 'tester', 'alice', NULL, ${evening}, 'cancelled', 0, 0, 0, 0, 0, NULL),
+        ('t4', 'tester', 'alice', 'ann', ${evening + 1}, 'completed', 100, 0, 0, 0, 0, NULL);
+    `);
+    database.close();
+    const store = openSqliteStore(file);
+    const session = sessionWrite("s", { key: "alice", user: "ann" });
+    const turn = newTurn("s");
+    const ending = eventsWrite("s", { ...newEvent(completed(), turn.turn), at: evening });
+    await store.commit([session, { kind: "turn", turn }, ending]);
+    expect(await store.usage(alice, { by: "user", until: "2026-05-10" })).toMatchObject([
+      {
+        owner: { user: "ann" },
+        turns: 3,
+        completed: 2,
+        failed: 1,
+        inputTokens: 11,
+        cacheReadTokens: 44,
+        costUsd: 0.75,
+      },
+      { owner: { user: null }, turns: 1, cancelled: 1, inputTokens: 0 },
+    ]);
+    expect(await store.usage(alice, { by: "day" })).toMatchObject([
+      { day: "2026-05-11", turns: 1, inputTokens: 100 },
+      { day: "2026-05-10", turns: 4 },
     ]);
     await store.close();
   });

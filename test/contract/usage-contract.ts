@@ -187,8 +187,7 @@ export function usageContract(makePlace: () => Promise<StorePlace>): void {
         [{ key: "alice", user: "ann" }, 3, 28],
         [{ key: "alice", user: null }, 2, 3],
       ]);
-      const midnight = Date.parse("2026-05-10");
-      const span = { since: midnight, before: midnight + day };
+      const span = { since: "2026-05-10", until: "2026-05-10" };
       expect(brief(await store.usage(alice, { by: "day", ...span }))).toEqual([["2026-05-10", 2, 6]]);
       expect(brief(await store.usage(alice, span))).toEqual([[undefined, 2, 6]]);
     });
