@@ -2,7 +2,7 @@
 // and ends. Whatever the CLI does, a turn that was begun here gets exactly one terminal event [L3, T5, P5]. Its states are seen together or not at all,
 // which makes the file long.
 import { randomUUID } from "node:crypto";
-import { terminalEventTypes, type PermissionMode } from "../protocol/codes.ts";
+import { terminalEventTypes, type FailureCode, type PermissionMode } from "../protocol/codes.ts";
 import type { By, TerminalEvent, TurnEvent } from "../protocol/events.ts";
 import type { PromptBlock } from "../protocol/prompt.ts";
 import { promptLine } from "./command.ts";
@@ -100,6 +100,8 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
   let endedFor: Failure | undefined;
   const noise = createNoise();
   let running: RunningTurn | undefined;
+  /** A turn that the CLI began by itself. */
+  let own: RunningTurn | undefined;
   const questions = createQuestions(options.decide);
 
   const child = await launch(options, (lines) => containBugs(() => isBroken || onLines(lines)));
@@ -124,6 +126,7 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
     clearTimeout(startTimer);
     isUsable = false;
     isGone = true;
+    own?.stop();
     const reason = isReady ? (endedFor ?? failure("process_died")) : failure("spawn_failed");
     setNotReady(new StartFailure(reason));
     control.close();
@@ -175,17 +178,39 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
     for (const event of events)
       if (isTerminal(event)) questions.clear();
       else questions.note(event);
+    watchOwn(events);
     emit(events);
+  }
+
+  /** [T5, P7] The CLI's own turns are watched too. One that is to end takes its process along. */
+  function watchOwn(events: readonly TurnEvent[]): void {
+    for (const event of events) {
+      // Only such a turn is queued here.
+      if (event.type === "turn_queued") {
+        own = watch(event.turn!, watchdogs(), () => {}, endOwn);
+        own.hasPrompt = true;
+      } else if (own && event.turn === own.turn && isTerminal(event)) own = void own.stop();
+    }
+    own?.heard(events);
+  }
+
+  function endOwn(code: FailureCode): void {
+    translator.condemn(failure(code), own?.turn);
+    void end(failure(code));
+  }
+
+  function watchdogs(timeoutS = agent.turn_timeout_s): { turnMs: number; silenceMs: number } {
+    return { turnMs: timeoutS * 1000, silenceMs: agent.silence_timeout_s * 1000 };
   }
 
   /** No watchdog counts while a question is open. */
   async function ask(request: CanUseToolRequest, signal: AbortSignal): Promise<Decision> {
-    const asking = running;
-    asking?.asks();
+    const asking = [running, own];
+    for (const turn of asking) turn?.asks();
     try {
       return await questions.ask(request, translator.current, signal);
     } finally {
-      asking?.answered();
+      for (const turn of asking) turn?.answered();
     }
   }
 
@@ -225,16 +250,11 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
   }
 
   async function run(request: TurnRequest): Promise<TerminalEvent> {
-    const { turn, prompt, timeoutS = agent.turn_timeout_s } = request;
+    const { turn, prompt } = request;
     if (running) throw new Error("a turn is running on this process already");
     const ended = Promise.withResolvers<TerminalEvent>();
     translator.expect(turn);
-    running = watch(
-      turn,
-      { turnMs: timeoutS * 1000, silenceMs: agent.silence_timeout_s * 1000 },
-      ended.resolve,
-      (code) => endTurnAs(failure(code)),
-    );
+    running = watch(turn, watchdogs(request.timeoutS), ended.resolve, (code) => endTurnAs(failure(code)));
     const isRunning = () => running?.turn === turn;
     let settings: Promise<() => Promise<void>> | undefined;
     ready

@@ -32,9 +32,9 @@ export interface Translator {
   push(message: CliMessage): TurnEvent[];
   /** The turn (by default ours, or else the CLI's own) was interrupted: its `result` will read as `turn_cancelled`. */
   cancel(by: By, turn?: string): void;
-  /** Our turn will end as this failure when its `result` comes, whatever that says. */
-  condemn(failure: Failure): void;
-  /** Ends our turn now, as condemned or cancelled if it was, else as `failure`. Nothing if there is none. */
+  /** The turn (by default ours) will end as this failure when its `result` comes, whatever that says. */
+  condemn(failure: Failure, turn?: string): void;
+  /** Ends our turn and the CLI's own now, as condemned or cancelled if they were, else as `failure`. Nothing if there is none. */
   abandon(failure: Failure): TurnEvent[];
 }
 
@@ -164,8 +164,8 @@ export function createTranslator({ session, agent, newTurnId }: TranslatorOption
     return events;
   }
 
-  function abandonForeign(turn: ActiveTurn): TurnEvent[] {
-    return end(turn, { code: "process_died", message: "The CLI left its own turn unfinished." });
+  function abandonForeign(turn: ActiveTurn, reason: Failure = leftUnfinished): TurnEvent[] {
+    return end(turn, reason);
   }
 
   return {
@@ -187,15 +187,18 @@ export function createTranslator({ session, agent, newTurnId }: TranslatorOption
       const turn = [expected, active].find((one) => one && (id === undefined || one.id === id));
       if (turn) turn.verdict ??= { cancelledBy: by };
     },
-    condemn(failure) {
-      if (expected) expected.verdict ??= failure;
+    condemn(failure, id = expected?.id) {
+      const turn = [expected, active].find((one) => one?.id === id);
+      if (turn) turn.verdict ??= failure;
     },
     abandon(failure) {
-      const foreign = active && !active.isOurs ? abandonForeign(active) : [];
+      const foreign = active && !active.isOurs ? abandonForeign(active, failure) : [];
       return expected ? [...foreign, ...end(expected, failure)] : foreign;
     },
   };
 }
+
+const leftUnfinished: Failure = { code: "process_died", message: "The CLI left its own turn unfinished." };
 
 function startedEvent(init: InitMessage, session: string, reused: boolean): EventBody {
   return {

@@ -274,6 +274,7 @@ const playedAlone = [
   "own-turn-named",
   "own-turn-first",
   "own-turn-unfinished",
+  "own-turn-silent",
   "dies-while-idle",
   "changed-payer",
   "big-and-gone",
@@ -396,6 +397,23 @@ describe("faults of several steps", () => {
     await driven.driver.exited;
     expect(first.ending).toMatchObject(completed("First."));
     await expectOwnTurn(driven, [first], { by: { cli: "unknown" }, ending: failed("process_died", "Woken.") });
+  });
+
+  test("[T5] a turn of the CLI's own that falls silent fails as silence_timeout, and its process is ended", async () => {
+    const driven = await scene.drive(scene.play(scripts.get("own-turn-silent")!), soonSilent);
+    const first = await driven.say("one");
+    await driven.driver.exited;
+    expect(first.ending).toMatchObject(completed("First."));
+    await expectOwnTurn(driven, [first], { by: { cli: "unknown" }, ending: failed("silence_timeout", "Woken.") });
+  });
+
+  test("[T5] and one that goes on for ever as turn_timeout", async () => {
+    const script = `on user\ninit\ntext First.\nresult\ninit\nopen\n${"dots 20\n".repeat(500)}`;
+    const driven = await scene.drive(scene.play(script), { ...quickly, agent: { turn_timeout_s: 1 } });
+    const first = await driven.say("one");
+    await driven.driver.exited;
+    const ending = { type: "turn_failed", code: "turn_timeout", text: expect.stringMatching(/^\.+$/) };
+    await expectOwnTurn(driven, [first], { by: { cli: "unknown" }, ending });
   });
 
   test("[P5] a turn that begins with a key although its process began with a login is stopped, and its process takes no other", async () => {

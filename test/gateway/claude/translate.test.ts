@@ -338,13 +338,23 @@ describe("[P7] a turn that the CLI begins by itself", () => {
     ]);
   });
 
-  test("ends with the process", () => {
+  test("ends with the process, for the same reason", () => {
     const made = translator();
     made.give(init());
     expect(made.isBusyOnItsOwn).toBe(true);
     expect(made.abandon(failure("process_died"))).toMatchObject([
       { turn: "own-1", type: "turn_failed", code: "process_died" },
     ]);
+  });
+
+  test("ends as it was condemned to, which leaves the one that waits behind it alone", () => {
+    const made = translator();
+    made.give(lifecycle, init());
+    made.expect(turn);
+    made.condemn(failure("silence_timeout"), "own-1");
+    const interrupted = result({ subtype: "error_during_execution", is_error: true });
+    expect(made.give(interrupted)).toMatchObject([{ turn: "own-1", type: "turn_failed", code: "silence_timeout" }]);
+    expect(made.give(init([turn]), result(named(turn))).at(-1)).toMatchObject({ turn, type: "turn_completed" });
   });
 });
 
