@@ -189,7 +189,10 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
       if (event.type === "turn_queued") {
         own = watch(event.turn!, watchdogs(), () => {}, endOwn);
         own.hasPrompt = true;
-      } else if (own && event.turn === own.turn && isTerminal(event)) own = void own.stop();
+      } else if (own && event.turn === own.turn && isTerminal(event)) {
+        own.stop();
+        own = undefined;
+      }
     }
     own?.heard(events);
   }

@@ -248,11 +248,12 @@ export function createTurns(deps: TurnsDeps): Turns {
   async function get(caller: Caller, turn: string): Promise<TurnView> {
     const row = await store.turn(caller, turn);
     if (!row) throw new GatewayError("not_found", `There is no turn "${turn}".`);
-    return view(row, queue.positions());
+    return withPositions([row])[0]!;
   }
 
-  function view(row: TurnRow, positions: ReadonlyMap<string, number>): TurnView {
-    return { ...row, position: row.state === "queued" ? (positions.get(row.turn) ?? null) : null };
+  function withPositions(rows: readonly TurnRow[]): TurnView[] {
+    const positions = rows.some(({ state }) => state === "queued") ? queue.positions() : undefined;
+    return rows.map((row) => ({ ...row, position: positions?.get(row.turn) ?? null }));
   }
 
   async function cancel(caller: Caller, id: string): Promise<TurnView> {
@@ -318,10 +319,7 @@ export function createTurns(deps: TurnsDeps): Turns {
   return {
     create,
     get,
-    list: async (caller, filter) => {
-      const positions = queue.positions();
-      return (await store.turns(caller, filter)).map((row) => view(row, positions));
-    },
+    list: async (caller, filter) => withPositions(await store.turns(caller, filter)),
     async follow(caller, id, wait) {
       const approvals = await supervision.wait(caller, await get(caller, id), wait);
       return { turn: await get(caller, id), approvals };

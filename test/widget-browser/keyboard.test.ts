@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { scaled } from "../support/scale.ts";
 import { openWidgetScene, type WidgetPage, type WidgetScene } from "../support/widget-page.ts";
 
 // Everything by keys alone; where the focus is; and what a screen reader is told.
@@ -204,8 +205,9 @@ describe("a screen reader", () => {
     await expect.poll(said).toContain("Answer: The tide is out.");
     expect(await said()).toEqual(["Answering", "Answer: The tide is out."]);
     expect(await opened.widget.locator(".log").getAttribute("aria-live")).toBeNull();
-    await opened.ask("demo:long words=2000");
-    await expect.poll(said).toContain("Answer complete, 2000 words");
+    const words = scaled({ short: 2000, long: 12_500 });
+    await opened.ask(`demo:long words=${words}`);
+    await expect.poll(said).toContain(`Answer complete, ${words} words`);
     expect((await said()).length).toBeLessThanOrEqual(20);
   });
 
