@@ -15,6 +15,10 @@ const columns = `s.*,
   coalesce((SELECT e.first_seq FROM events e WHERE e.session = s.session ORDER BY e.seq LIMIT 1), s.last_seq + 1) AS oldest_seq,
   (SELECT t.state FROM turns t WHERE t.session = s.session ORDER BY t.turn DESC LIMIT 1) AS state`;
 
+/** By their numbers alone: the row of a turn's words, which is read for any other column, is as long as what was said. */
+const hasWords = `EXISTS (SELECT 1 FROM turns t
+  WHERE t.session = s.session AND t.rowid IN (SELECT rowid FROM turn_words WHERE turn_words MATCH :match))`;
+
 function prepareSessionStatements(database: DatabaseSync) {
   const prepare = (sql: string) => database.prepare(sql);
   const list = (whose: string) =>
@@ -24,7 +28,7 @@ function prepareSessionStatements(database: DatabaseSync) {
          AND (:state IS NULL OR :state = (SELECT t.state FROM turns t WHERE t.session = s.session ORDER BY t.turn DESC LIMIT 1))
          AND (:since IS NULL OR s.updated_at >= :since) AND (:until IS NULL OR s.updated_at <= :until)
          AND (:after_at IS NULL OR (s.updated_at, s.session) < (:after_at, :after_session))
-         AND (:match IS NULL OR s.session IN (SELECT session FROM turn_words WHERE turn_words MATCH :match))
+         AND (:match IS NULL OR ${hasWords})
        ORDER BY s.updated_at DESC, s.session DESC LIMIT :limit`,
     );
   return {
