@@ -27,7 +27,7 @@ export interface ActOptions {
 }
 
 /** As those of the chat are; `stop` wants a turn. */
-export interface Acts extends MoreActs, Pick<Chat, "approve" | "rate"> {
+export interface Acts extends MoreActs, Pick<Chat, "approve" | "rate" | "loadOlder"> {
   stop(turn: string): Promise<void>;
 }
 
@@ -82,6 +82,7 @@ export function createActs({
     stop: (turn) => tried(cancel(turn)),
     rate: (turn, rating) => tried(rate(turn, rating)),
     approve: (approval, answer) => told(approve(approval, answer)),
+    loadOlder: () => told(options.loadOlder()),
     retry: (turn) => tried(more().then((acts) => acts.retry(turn))),
     edit: (turn, text) => told(more().then((acts) => acts.edit(turn, text))),
     listSessions: (query, cursor) => told(more().then((acts) => acts.listSessions(query, cursor))),

@@ -109,7 +109,7 @@ export interface Chat {
   rate(turn: string, rating: "up" | "down" | null): Promise<void>;
   addImages(files: readonly File[]): Promise<void>;
   removeImage(id: string): void;
-  /** Fetches the page of older messages, if there is one. */
+  /** Rejects. Fetches the page of older messages, if there is one. */
   loadOlder(): Promise<void>;
   newSession(): void;
   /** Resolves when it is there, or it is known why not. */
@@ -175,7 +175,6 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
   /** That somebody is signed out is a state; why, is for who embeds the widget. */
   const tellRefusal = (refused: ApiProblem) =>
     refused.status === 401 ? console.error(`sluice: ${refused.message}`) : tell(refused);
-  const loadOlder = async () => live?.loadOlder();
   const acts = createActs({
     api,
     agent,
@@ -183,7 +182,11 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
     tell,
     here,
     send: prompts.send,
-    loadOlder,
+    async loadOlder() {
+      const from = live;
+      // Whoever has gone to another conversation misses nothing.
+      await from?.loadOlder().catch((error: unknown) => from === live && Promise.reject(asProblem(error)));
+    },
     live: () => live,
     newSession,
     openSession,
@@ -319,7 +322,6 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
     },
     addImages: attachments.add,
     removeImage: attachments.remove,
-    loadOlder: () => loadOlder().catch((error: unknown) => tell(asProblem(error))),
     newSession,
     openSession,
     attachmentUrl: attachments.url,

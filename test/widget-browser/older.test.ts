@@ -140,9 +140,18 @@ test("by its button, where they did not come by themselves; the focus stays in t
   const opened = await open();
   const { page, widget, context } = opened;
   const older = widget.getByRole("button", { name: "Show older messages" });
-  await context.route("**/transcript?*cursor=*", (route) => route.abort());
+  let failures = 0;
+  await context.route("**/transcript?*cursor=*", (route) => {
+    failures++;
+    return route.abort();
+  });
   await widget.locator(".log").evaluate((log) => (log.scrollTop = 0));
   await widget.locator(".failure.problem").waitFor();
+  // It stays in sight, and is not asked for again by itself.
+  await widget.evaluate(async () => {
+    for (let frames = 0; frames < 150; frames++) await new Promise(requestAnimationFrame);
+  });
+  expect(failures).toBe(1);
   expect(await messages(opened)).toBe(40);
   await context.unroute("**/transcript?*cursor=*");
   for (const count of [80, 100]) {

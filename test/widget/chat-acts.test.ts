@@ -389,6 +389,31 @@ describe("a long conversation", () => {
     );
   });
 
+  test("older messages that cannot be had are said, and wanted again", async () => {
+    const opened = await openLong();
+    await isLive(opened);
+    scene.intercept = () => new Response("", { status: 502 });
+    await expect(opened.chat.loadOlder()).rejects.toMatchObject({ code: "unreachable" });
+    expect(opened.chat.problem.peek()).toMatchObject({ code: "unreachable" });
+    scene.intercept = () => undefined;
+    await opened.chat.loadOlder();
+    expect(opened.texts()).toEqual(all.slice(-80));
+  });
+
+  test("older messages of a conversation that was left meanwhile are no problem", async () => {
+    const opened = await openLong();
+    await isLive(opened);
+    scene.intercept = ({ url, signal }) =>
+      url.includes("cursor=")
+        ? new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error)))
+        : undefined;
+    const loading = opened.chat.loadOlder();
+    await until("the page to be asked for", () => scene.requests.some(({ path }) => path.includes("cursor=")));
+    opened.chat.newSession();
+    await loading;
+    expect(opened.chat.problem.peek()).toBeNull();
+  });
+
   describe("a turn whose prompt is not loaded yet", () => {
     const texts = Array.from({ length: 90 }, (_, index) => `step ${index}`);
     async function openInMidTurn() {
