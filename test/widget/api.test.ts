@@ -104,6 +104,31 @@ describe("a token of the page's server", () => {
     expect(given).toBe(2);
   });
 
+  test("one that is refused when another one is there already takes that", async () => {
+    const expires_at = new Date(scene.time + 900_000).toISOString();
+    const tokens: Token[] = [{ token: "bad", expires_at }, await scene.mint()];
+    let given = 0;
+    const api = open({ getToken: async () => tokens[Math.min(given++, 1)]! });
+    const late = Promise.withResolvers<void>();
+    scene.intercept = (request) =>
+      request.url.endsWith("?limit=7") && request.headers.get("authorization") === "Bearer bad"
+        ? late.promise.then(() => new Response("{}", { status: 401 }))
+        : undefined;
+    const slow = api.request("GET", "/api/sessions?limit=7");
+    await sessions(api);
+    late.resolve();
+    expect((await slow).status).toBe(200);
+    expect(given).toBe(2);
+  });
+
+  test("that seems to have run out, by a clock that is wrong, is good until it is refused", async () => {
+    let given = 0;
+    const expires_at = new Date(scene.time - 3_600_000).toISOString();
+    const api = open({ getToken: async () => (given++, { ...(await scene.mint()), expires_at }) });
+    for (let request = 0; request < 3; request++) await sessions(api);
+    expect([given, api.renewsAt]).toEqual([1, Infinity]);
+  });
+
   test.each([
     [401, "unauthorized", 401],
     [403, "unauthorized", 401],
@@ -139,9 +164,14 @@ describe("a token of the page's server", () => {
   });
 
   test("a name beyond ASCII is read as it is", async () => {
-    const api = open({ getToken: () => scene.mint("Ännchen 你好") });
+    const user = "Ännchen 你好 ???>>>";
+    const given = await scene.mint(user);
+    // What the two alphabets of base64 have different letters for.
+    expect(given.token.split(".")[1]).toMatch(/-/);
+    expect(given.token.split(".")[1]).toMatch(/_/);
+    const api = open({ getToken: async () => given });
     await api.identify();
-    expect(api.storageKey("x")).toContain("Ännchen 你好");
+    expect(api.storageKey("x")).toContain(user);
   });
 });
 
@@ -200,6 +230,17 @@ describe("a page of the gateway's own", () => {
     expect((await sessions(api)).status).toBe(200);
   });
 
+  test("knows a person who signs in after having been refused", async () => {
+    await scene.close();
+    scene = await openScene({ origin: gateway });
+    const api = open({ agent: "default" });
+    expect(await problemOf(api.identify())).toMatchObject({ status: 401 });
+    // With the cookie, which this browser has not.
+    scene.intercept = ({ headers }) => (headers.get("authorization") === null ? Response.json({}) : undefined);
+    await api.identify();
+    expect((await sessions(api)).status).toBe(200);
+  });
+
   test("without an agent to be a visitor of says that nobody is signed in", async () => {
     await scene.close();
     scene = await openScene({ origin: gateway });
@@ -228,6 +269,7 @@ describe("what goes wrong", () => {
     expect(await later("7")).toMatchObject({ retryAfterMs: 7000 });
     const date = new Date(Math.ceil(scene.time / 1000) * 1000 + 5000);
     expect((await later(date.toUTCString())).retryAfterMs).toBe(date.getTime() - scene.time);
+    expect(await later(new Date(scene.time - 60_000).toUTCString())).toMatchObject({ retryAfterMs: 0 });
     expect(await later("soon")).toMatchObject({ retryAfterMs: null });
   });
 
@@ -244,7 +286,7 @@ describe("what goes wrong", () => {
     expect(await problemOf(sessions(api))).toMatchObject({ code: "unreachable", status: 0 });
   });
 
-  test("what is not answered within a minute is given up", async () => {
+  test("what is not answered within a minute is given up, but for a file, which may take its time", async () => {
     const api = signedIn();
     await sessions(api);
     scene.intercept = () => new Promise<Response>(() => {});
@@ -253,6 +295,11 @@ describe("what goes wrong", () => {
     expect(timer.at).toBe(scene.time + 60_000);
     timer.act();
     expect(await waiting).toMatchObject({ code: "unreachable", status: 0 });
+    const sending = problemOf(api.request("POST", "/api/attachments", { body: new Blob(["a large file"]) }));
+    await until("the upload", () => scene.requests.at(-1)!.method === "POST");
+    expect(scene.timers.size).toBe(0);
+    api.destroy();
+    await sending;
   });
 
   test("after `destroy` what is under way rejects", async () => {

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ApiProblem } from "../../widget/problem.ts";
 import type { Page, ToolBlock } from "../../widget/transcript.ts";
+import { completed } from "../support/log-drafts.ts";
 import { messageEvents, storeTurn } from "../support/transcript-drafts.ts";
 import { until } from "../support/wait.ts";
 import { mainKey } from "../support/whole-app.ts";
@@ -71,6 +72,24 @@ describe("what a person does with turns", () => {
     await shows(opened, ["one", "first", "two"]);
     // What it was to answer is not wanted any more.
     expect(turnsOf(opened)[1]!.state).toBe("cancelled");
+  });
+
+  test("edit behind one that was taken out of the line branches behind the last one that ran", async () => {
+    const opened = chats.open();
+    const first = await chats.say(opened, "one", "first");
+    await opened.chat.send("two");
+    await opened.chat.send("three");
+    await until("three turns", () => turnsOf(opened).length === 3);
+    const driver = await scene.running(opened.chat.session.peek()!, 2);
+    await opened.chat.stop(turnsOf(opened)[2]!.id);
+    await until("the third to be gone", () => turnsOf(opened)[2]!.state === "cancelled");
+    driver.finish(completed("second"));
+    await until("the second to end", () => turnsOf(opened)[1]!.state === "completed");
+    const fourth = await chats.say(opened, "four", "fourth");
+    const second = turnsOf(opened)[1]!.id;
+    await opened.chat.edit(fourth, "another");
+    expect(chats.posts(/fork$/).map(({ body }) => body)).toEqual([{ turn: second }]);
+    expect(second).not.toBe(first);
   });
 
   test("edit of the first one begins anew", async () => {
@@ -238,6 +257,8 @@ describe("images", () => {
     const [first, second] = opened.chat.images.peek();
     expect(first).toMatchObject({ state: "ready", attachment: expect.stringMatching(/^[0-9a-f]{64}$/) as string });
     opened.chat.removeImage(second!.id);
+    // The same image may stand in a prompt.
+    expect(scene.urls.has(second!.preview)).toBe(true);
     await opened.chat.send();
     expect(opened.chat.images.peek()).toEqual([]);
     await shows(opened, ["[image]"]);
@@ -287,6 +308,9 @@ describe("images", () => {
     const { attachment } = (await (await opened.api.request("POST", "/api/attachments", { body: file })).json()) as {
       attachment: string;
     };
+    scene.intercept = () => new Response("", { status: 502 });
+    await expect(opened.chat.attachmentUrl(attachment)).rejects.toMatchObject({ code: "unreachable" });
+    scene.intercept = () => undefined;
     const [one, two] = await Promise.all([
       opened.chat.attachmentUrl(attachment),
       opened.chat.attachmentUrl(attachment),
@@ -294,7 +318,6 @@ describe("images", () => {
     expect(one).toBe(two);
     expect(await scene.urls.get(one)!.bytes()).toEqual(await file.bytes());
     expect(await opened.chat.attachmentText(attachment)).toContain("PNG");
-    await expect(opened.chat.attachmentUrl("0".repeat(64))).rejects.toMatchObject({ code: "not_found" });
     await expect(opened.chat.attachmentUrl("0".repeat(64))).rejects.toMatchObject({ code: "not_found" });
   });
 });
@@ -309,6 +332,8 @@ describe("sessions", () => {
     await scene.advance(1000);
     await chats.say(opened, "about pears", "no");
     const pears = opened.chat.session.peek()!;
+    const { token } = await scene.mint();
+    await scene.app.json("/api/sessions", { key: token, json: { agent: "other", title: "another agent's" } });
     const names = async (query: string) =>
       (await opened.chat.listSessions(query)).sessions.map(({ session, title, state }) => [session, title, state]);
     expect(await names("")).toEqual([
@@ -377,6 +402,15 @@ describe("a long conversation", () => {
     const opened = await openLong();
     await isLive(opened);
     expect(opened.texts()).toEqual(all.slice(-40));
+    const { turns: oldest } = await scene.app.json<Page>(
+      `/api/sessions/${opened.chat.session.peek()}/transcript?limit=2`,
+      { key: mainKey },
+    );
+    await scene.app.json(`/api/turns/${oldest[0]!.turn}/rating`, {
+      key: mainKey,
+      method: "PUT",
+      json: { rating: "up" },
+    });
     await Promise.all([opened.chat.loadOlder(), opened.chat.loadOlder()]);
     expect(opened.texts()).toEqual(all.slice(-80));
     await opened.chat.loadOlder();
@@ -387,6 +421,7 @@ describe("a long conversation", () => {
     expect([...opened.chat.transcript.peek()!.turns.values()].map(({ state }) => state)).toEqual(
       Array(count).fill("completed"),
     );
+    expect(turnsOf(opened)[0]!.rating).toBe("up");
   });
 
   test("older messages that cannot be had are said, and wanted again", async () => {
@@ -447,6 +482,11 @@ describe("a long conversation", () => {
     const markdown = await (await opened.chat.exportTranscript("md")).text();
     expect(markdown).toContain("p0");
     expect(markdown).toContain(`a${count - 1}`);
+    // In pages that end in the middle of a turn.
+    scene.intercept = (request) =>
+      request.url.includes("limit=1000")
+        ? scene.app.app.fetch(new Request(request.url.replace("limit=1000", "limit=7"), request))
+        : undefined;
     const json = JSON.parse(await (await opened.chat.exportTranscript("json")).text()) as Page;
     expect(json.messages.map(({ id }) => id)).toEqual([...new Set(json.messages.map(({ id }) => id))]);
     expect(json.messages).toHaveLength(2 * count);

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createApi } from "../../widget/api.ts";
-import { createChat } from "../../widget/chat.ts";
+import { createChat, type ChatEvent } from "../../widget/chat.ts";
 import type { Token } from "../../widget/options.ts";
 import { completed, delta } from "../support/log-drafts.ts";
 import { messageEvents } from "../support/transcript-drafts.ts";
@@ -93,6 +93,38 @@ describe("what comes in odd ways", () => {
     chat.destroy();
   });
 
+  test("where it is forbidden, `reconnect` asks for a new token too", async () => {
+    const first = chats.open();
+    await chats.say(first, "one", "first");
+    first.close();
+    let given = 0;
+    const tab = scene.openTab();
+    const getToken = () => (given++, scene.mint());
+    const api = createApi({ gateway, agent: "default", browser: tab, getToken });
+    scene.intercept = () => new Response('{"code":"forbidden"}', { status: 403 });
+    const opened = chats.open({ tab, api });
+    await until("it to be said", () => opened.chat.connection.peek() === "forbidden");
+    scene.intercept = () => undefined;
+    opened.chat.reconnect();
+    await shows(opened, ["one", "first"]);
+    expect(given).toBe(2);
+  });
+
+  test("a page that the gateway cannot give now is not asked for before the time that it names", async () => {
+    const first = chats.open();
+    await chats.say(first, "one", "first");
+    first.close();
+    scene.intercept = () => new Response("{}", { status: 503, headers: { "Retry-After": "20" } });
+    const opened = chats.open();
+    const pages = () => scene.requests.filter(({ path }) => path.includes("/transcript")).length;
+    const before = pages();
+    await scene.advance(19_000);
+    expect(pages() - before).toBe(1);
+    scene.intercept = () => undefined;
+    await scene.advance(2000);
+    await shows(opened, ["one", "first"]);
+  });
+
   test("an impatient person who tries again and again has one conversation and one stream", async () => {
     const first = chats.open();
     await chats.say(first, "one", "first");
@@ -129,11 +161,15 @@ describe("what comes in odd ways", () => {
     const tab = scene.openTab();
     let answer: () => Promise<Token> = refusal;
     const api = createApi({ gateway, agent: "default", browser: tab, getToken: () => answer() });
-    const chat = createChat({ api, agent: "default", browser: tab });
+    const problems: string[] = [];
+    const onEvent = (event: ChatEvent) => event.type === "error" && problems.push(event.code);
+    const chat = createChat({ api, agent: "default", browser: tab, onEvent });
     await until("it to be said", () => chat.problem.peek()?.code === "no_token");
+    await scene.advance(30_000);
+    expect(problems).toEqual(["no_token"]);
     answer = () => scene.mint();
     await scene.advance(30_000);
-    await expect.poll(() => chat.connection.peek()).toBe("idle");
+    await until("it to be there", () => chat.connection.peek() === "idle");
     chat.destroy();
   });
 
@@ -231,9 +267,17 @@ describe("what a page is told", () => {
       "connecting",
       "live",
     ]);
-    const again = chats.open();
-    await isLive(again);
-    expect(again.events.filter(({ type }) => !["status", "session"].includes(type))).toEqual([]);
+    // What comes once more, beside something new, is no news.
+    const before = opened.events.length;
+    const [stream] = scene.streams;
+    const again = { type: "turn_completed", turn: of.turn, seq: 5, answer: "Done." };
+    for (const event of [again, { type: "session_changed", turn: null, seq: 1000, title: "new" }])
+      stream!.dispatchEvent(new MessageEvent(event.type, { data: JSON.stringify(event) }));
+    await until("the news", () => opened.chat.transcript.peek()!.title === "new");
+    expect(opened.events).toHaveLength(before);
+    const later = chats.open();
+    await isLive(later);
+    expect(later.events.filter(({ type }) => !["status", "session"].includes(type))).toEqual([]);
   });
 });
 

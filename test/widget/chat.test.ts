@@ -3,8 +3,10 @@ import { completed, delta } from "../support/log-drafts.ts";
 import { messageEvents } from "../support/transcript-drafts.ts";
 import { until } from "../support/wait.ts";
 import { mainKey } from "../support/whole-app.ts";
-import { isIdle, isLive, openChats, shows, turnsOf, type Chats } from "./chats.ts";
-import { openScene, type Scene } from "./scene.ts";
+import { createApi } from "../../widget/api.ts";
+import { isIdle, isLive, openChats, png, shows, turnsOf, type Chats } from "./chats.ts";
+import { settle } from "./fake-browser.ts";
+import { gateway, openScene, type Scene } from "./scene.ts";
 
 let scene: Scene;
 let chats: Chats;
@@ -56,6 +58,7 @@ describe("a new conversation", () => {
     const opened = chats.open();
     await Promise.all([opened.chat.send("one"), opened.chat.send("two")]);
     await shows(opened, ["one", "two"]);
+    expect(opened.events.filter(({ type }) => type === "session")).toHaveLength(2);
     expect(turnsOf(opened).map(({ state }) => state)).toEqual(["running", "queued"]);
     expect(turnsOf(opened)[1]!.position).toBe(1);
     expect(new Set(chats.posts(/turns$/).map(({ headers }) => headers.get("idempotency-key"))).size).toBe(2);
@@ -63,6 +66,23 @@ describe("a new conversation", () => {
     driver.finish();
     await until("the second to run", () => turnsOf(opened)[1]!.state === "running");
     expect(turnsOf(opened)[1]!.position).toBeNull();
+  });
+
+  test("whoever opens another one before theirs has its session stays there", async () => {
+    const opened = chats.open();
+    await chats.say(opened, "one", "first");
+    const session = opened.chat.session.peek()!;
+    opened.chat.newSession();
+    const held = Promise.withResolvers<void>();
+    scene.intercept = (request) =>
+      request.url.endsWith("/api/turns") ? held.promise.then(() => scene.app.app.fetch(request)) : undefined;
+    const sent = opened.chat.send("two");
+    await until("the request", () => chats.posts(/turns$/).length === 2);
+    await opened.chat.openSession(session);
+    held.resolve();
+    await sent;
+    expect(opened.chat.session.peek()).toBe(session);
+    await shows(opened, ["one", "first"]);
   });
 
   test("nothing to say is not sent", async () => {
@@ -135,12 +155,17 @@ describe("what outlives the page", () => {
     const second = chats.open();
     await isIdle(second);
     expect(second.chat.draft.peek()).toBe("for a new one");
-    await second.chat.send();
+    const sent = second.chat.send();
+    // What is written while the first prompt is under way is of its conversation already.
     second.chat.draft.value = "for this one";
+    await sent;
+    const session = second.chat.session.peek()!;
     second.chat.newSession();
     expect(second.chat.draft.peek()).toBe("");
     second.close();
-    expect([...scene.storage.values()]).toContain("for this one");
+    const third = chats.open({ session });
+    await isLive(third);
+    expect(third.chat.draft.peek()).toBe("for this one");
   });
 
   test("a draft that a page sets before anything is known stays", async () => {
@@ -208,6 +233,30 @@ describe("prompts that do not arrive", () => {
     expect(opened.chat.pending.peek()).toEqual([]);
   });
 
+  test("those that found no gateway, and those without a token, go out when the stream is back", async () => {
+    let isSignedIn = true;
+    const tab = scene.openTab();
+    const getToken = () => (isSignedIn ? scene.mint() : Promise.reject(new Error("not now")));
+    const api = createApi({ gateway, agent: "default", browser: tab, getToken });
+    const opened = chats.open({ tab, api });
+    await chats.say(opened, "one", "first");
+    await isLive(opened);
+    scene.intercept = () => new Response("", { status: 502 });
+    for (const stream of scene.streams) stream.cut();
+    await opened.chat.send("two");
+    isSignedIn = false;
+    api.forgetToken();
+    await opened.chat.send("three");
+    expect(opened.chat.pending.peek()).toMatchObject([
+      { text: "two", problem: { code: "unreachable" } },
+      { text: "three", problem: { code: "no_token" } },
+    ]);
+    isSignedIn = true;
+    scene.intercept = () => undefined;
+    await scene.advance(5000);
+    await shows(opened, ["one", "first", "two", "three"]);
+  });
+
   test("[T3] a second one does not begin another conversation while the first one's fate is not known", async () => {
     const opened = chats.open();
     await isIdle(opened);
@@ -254,11 +303,30 @@ describe("prompts that do not arrive", () => {
     },
   );
 
-  test("one that is refused says why, and can be dropped", async () => {
+  test("one whose images are still on their way is not sent without them after a reload", async () => {
+    const opened = chats.open();
+    await isIdle(opened);
+    scene.intercept = ({ url }) => (url.endsWith("/attachments") ? new Promise<Response>(() => {}) : undefined);
+    void opened.chat.addImages([png()]);
+    opened.chat.draft.value = "look";
+    void opened.chat.send();
+    opened.close();
+    const again = chats.open({ tab: opened.tab });
+    await isIdle(again);
+    await settle();
+    expect(again.chat.pending.peek()).toEqual([]);
+    expect(chats.posts(/turns$/)).toEqual([]);
+  });
+
+  test("one that is refused says why, is not sent again after a reload, and can be dropped", async () => {
     const opened = chats.open({ agent: "nobody" });
     await opened.chat.send("hello?");
     const [pending] = opened.chat.pending.peek();
     expect(pending!.problem!.code).toMatch(/not_found|invalid_request/);
+    const again = chats.open({ agent: "nobody", tab: opened.tab });
+    await isIdle(again);
+    expect(again.chat.pending.peek()).toEqual([]);
+    expect(chats.posts(/turns$/)).toHaveLength(1);
     opened.chat.dropPending(pending!.id);
     expect(opened.chat.pending.peek()).toEqual([]);
     expect(opened.chat.session.peek()).toBeNull();

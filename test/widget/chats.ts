@@ -38,9 +38,9 @@ export function openChats(scene: Scene): Chats {
 
   function open(more: Parameters<Chats["open"]>[0] = {}): Opened {
     const { tab = scene.openTab(), user = "ann", agent = "default", ...options } = more;
-    const api = createApi({ gateway, agent, browser: tab, getToken: () => scene.mint(user) });
+    const { api = createApi({ gateway, agent, browser: tab, getToken: () => scene.mint(user) }) } = options;
     const events: ChatEvent[] = [];
-    const chat = createChat({ api, agent, browser: tab, onEvent: (event) => events.push(event), ...options });
+    const chat = createChat({ agent, browser: tab, onEvent: (event) => events.push(event), ...options, api });
     const opened: Opened = {
       chat,
       api,

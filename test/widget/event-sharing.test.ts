@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { until } from "../support/wait.ts";
 import { mainKey } from "../support/whole-app.ts";
 import { settle } from "./fake-browser.ts";
-import { afterOf, openReaders, type Readers } from "./readers.ts";
+import { afterOf, openReaders, type Asked, type Readers } from "./readers.ts";
 import { openScene, type Scene } from "./scene.ts";
 
 let scene: Scene;
@@ -73,6 +73,9 @@ describe("a page that is left", () => {
     say("while it was away");
     reader.tab.comeBack();
     await until("the words", () => reader.text() === said());
+    const other = readers.read(session);
+    await other.is("live");
+    expect(scene.streams.size).toBe(1);
   });
 
   test("`close` leaves nothing, whatever was under way", async () => {
@@ -106,6 +109,12 @@ describe("several pages of one browser", () => {
       await settle();
     }
     for (const reader of all) await until("the words", () => reader.text() === said());
+    // Nobody takes it from the one that has it while that hears of the gateway.
+    for (let ping = 0; ping < 8; ping++) {
+      await scene.advance(15_000);
+      for (const stream of scene.streams) stream.dispatchEvent(new MessageEvent("ping", { data: '{"type":"ping"}' }));
+      await settle();
+    }
     expect(scene.streams.size).toBe(1);
     expect(readers.streamRequests()).toHaveLength(1);
   });
@@ -213,7 +222,9 @@ describe("several pages of one browser", () => {
     for (const stream of scene.streams) stream.cut();
     await scene.advance(1000);
     for (const reader of all) await reader.is("signed_out");
+    const asked = scene.requests.length;
     await scene.advance(120_000);
+    expect(scene.requests.length).toBe(asked);
     expect(scene.streams.size).toBe(0);
     scene.intercept = () => undefined;
     all[1]!.stream.reconnect();
@@ -232,6 +243,7 @@ describe("several pages of one browser", () => {
     await second.has(last + 1);
     // It costs nothing to listen.
     await first.has(last + 1);
+    expect(first.state).toBe("idle");
     expect(scene.streams.size).toBe(1);
   });
 });
@@ -255,6 +267,27 @@ describe("more sessions than there are places for streams", () => {
     await until("the words", () => all[4]!.text() === "without a stream, and with one");
     expect(scene.streams.size).toBe(4);
     expect(all[4]!.states).toEqual(["connecting", "live"]);
+    const asked = scene.requests.length;
+    await scene.advance(10_000);
+    expect(scene.requests.length).toBe(asked);
+  });
+
+  test("one that is refused asks no more, and one that is waiting for an answer does not ask beside it", async () => {
+    const sessions: Asked[] = [];
+    for (let index = 0; index < 5; index++) sessions.push(await readers.ask());
+    const all = sessions.map(({ session }) => readers.read(session));
+    await scene.advance(600);
+    for (const reader of all) await reader.is("live");
+    const answer = Promise.withResolvers<Response>();
+    scene.intercept = () => answer.promise;
+    const questions = () => scene.requests.filter(({ path }) => path.includes(sessions[4]!.session)).length;
+    const before = questions();
+    for (let wish = 0; wish < 3; wish++) all[4]!.stream.reconnect();
+    await until("a question", () => questions() > before);
+    answer.resolve(new Response('{"code":"forbidden"}', { status: 403 }));
+    await all[4]!.is("forbidden");
+    await scene.advance(600_000);
+    expect(questions()).toBe(before + 1);
   });
 
   test("[L4] one that asks misses nothing, also where asking fails, and others of its session hear it", async () => {

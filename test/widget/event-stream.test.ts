@@ -183,6 +183,51 @@ describe("one page", () => {
     await reader.is("live");
   });
 
+  test("one that breaks right behind its first ping is tried later and later", async () => {
+    const { session } = await readers.ask();
+    const reader = readers.read(session);
+    await reader.is("live");
+    let tries = 0;
+    scene.intercept = (request) => {
+      if (request.headers.get("accept") !== "text/event-stream") return undefined;
+      tries += 1;
+      const headers = { "content-type": "text/event-stream" };
+      return new Response('event: ping\ndata: {"type":"ping"}\n\n', { headers });
+    };
+    for (const stream of scene.streams) stream.cut();
+    await scene.advance(300_000);
+    expect(tries).toBeGreaterThan(5);
+    expect(tries).toBeLessThan(30);
+  });
+
+  test("`Retry-After` is heeded", async () => {
+    const { session } = await readers.ask();
+    const reader = readers.read(session);
+    await reader.is("live");
+    const tries: number[] = [];
+    scene.intercept = () => {
+      tries.push(scene.time);
+      return new Response("{}", { status: 503, headers: { "Retry-After": "20" } });
+    };
+    for (const stream of scene.streams) stream.cut();
+    await scene.advance(50_000);
+    expect(tries.slice(1).map((at, index) => at - tries[index]!)).toEqual([20_000, 20_000]);
+  });
+
+  test("where the network is said to be gone and the gateway is still there, it goes on", async () => {
+    const { session, say, said } = await readers.ask();
+    const reader = readers.read(session);
+    await reader.is("live");
+    const [stream] = scene.streams;
+    stream!.isMute = true;
+    say("on this machine");
+    await settle();
+    reader.tab.window.dispatchEvent(new Event("offline"));
+    await until("the words", () => reader.text() === said());
+    expect(reader.states).toEqual(["connecting", "live"]);
+    expect(scene.streams.size).toBe(1);
+  });
+
   test("offline is said, and the network's return is noticed at once", async () => {
     const { session, say, said } = await readers.ask();
     const reader = readers.read(session);

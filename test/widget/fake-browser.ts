@@ -173,7 +173,8 @@ function createTab(
     now: () => profile.time,
     random: () => (seed = (seed * 16_807) % 2_147_483_647) / 2_147_483_647,
     setTimeout(act, ms) {
-      const timer = { tab, at: profile.time + ms, act };
+      // Whole milliseconds, as browsers have it.
+      const timer = { tab, at: profile.time + Math.trunc(ms), act };
       profile.timers.add(timer);
       return timer as unknown as Timer;
     },
