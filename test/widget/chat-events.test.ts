@@ -1,15 +1,17 @@
 import { expect, test } from "vitest";
 import type { EventBody } from "../../gateway/protocol/events.ts";
+import type { ChatEvent } from "../../widget/chat.ts";
 import { chatEventsOf } from "../../widget/chat-events.ts";
 import { applyEvents, fromPage, type Transcript, type WireEvent } from "../../widget/transcript.ts";
 import { requested, resolved } from "../support/approval-drafts.ts";
-import { queued } from "../support/log-drafts.ts";
+import { completed, queued } from "../support/log-drafts.ts";
+import { messageEvents } from "../support/transcript-drafts.ts";
 
 const session = "00000000-0000-4000-8000-000000000001";
 const at = "2026-01-01T12:00:00.000Z";
 
-/** The states of its turn that a page is told of, where these events come together. */
-function toldStates(...bodies: EventBody[]): string[] {
+/** What a page is told of its turn, where these events come together. */
+function told(...bodies: EventBody[]): ChatEvent[] {
   const begun: EventBody[] = [queued(session), { type: "turn_moved", position: null }];
   const events = [...begun, ...bodies].map((body, index): WireEvent => ({
     ...body,
@@ -28,11 +30,11 @@ function toldStates(...bodies: EventBody[]): string[] {
     next_cursor: null,
   });
   const transcript = applyEvents(empty, events);
-  return events
-    .slice(begun.length)
-    .flatMap((event) => chatEventsOf(event, transcript))
-    .flatMap((event) => (event.type === "turn" ? [event.state] : []));
+  return events.slice(begun.length).flatMap((event) => chatEventsOf(event, transcript));
 }
+
+const toldStates = (...bodies: EventBody[]): string[] =>
+  told(...bodies).flatMap((event) => (event.type === "turn" ? [event.state] : []));
 
 const cancelled: EventBody = { type: "turn_cancelled", by: { key: "alice" }, text: "" };
 const ask = (approval: string): EventBody => ({ ...requested(), approval });
@@ -44,4 +46,13 @@ test("[T7] a turn is told to run again when nobody is waited for any more", () =
 
 test("a turn that is ended while it waits is not told to run again", () => {
   expect(toldStates(ask("a1"), resolved("a1"), cancelled)).toEqual(["waiting", "cancelled"]);
+});
+
+test("an answer that was too large for its event is told as it stands in the conversation", () => {
+  const large = { attachment: "a".repeat(64), media_type: "text/plain", bytes: 300_000 };
+  const end = { ...completed("x"), answer: large } as unknown as EventBody;
+  const [answer] = told(...messageEvents("m1", "first"), ...messageEvents("m2", "The whole of it."), end).filter(
+    ({ type }) => type === "answer",
+  );
+  expect(answer).toMatchObject({ text: "The whole of it." });
 });

@@ -106,6 +106,19 @@ function sayingLog(words: number): { log: LogEvent[]; text: string } {
   return { log: [...log.slice(0, first), ...spoken], text };
 }
 
+test("of a message that grows a page has all blocks but the newest as done", () => {
+  const done = logs.flatMap(([, log]) =>
+    log.flatMap((_, at) =>
+      fromPage(pageAt(log, at + 1))
+        .messages.filter(({ state }) => state === "streaming")
+        .flatMap(({ blocks }) => blocks.slice(0, -1))
+        .flatMap((block) => ("isDone" in block ? [block.isDone] : [])),
+    ),
+  );
+  expect(done.length).toBeGreaterThan(0);
+  expect(new Set(done)).toEqual(new Set([true]));
+});
+
 describe("what stays shared", () => {
   test("a delta makes new objects only on the way to its block", () => {
     const log = richLog();
@@ -152,6 +165,21 @@ describe("what is missing", () => {
     expect((lastBlock(holed) as TextBlock).text).toBe(text.slice(0, 8));
     const healed = applyEvents(holed, missing);
     expect(healed.hasHole).toBe(false);
+    expect((lastBlock(healed) as TextBlock).text).toBe(text);
+  });
+
+  test("[L7] a merged frame that has more in it than the one that came under its number brings what was missing", () => {
+    const { log, text } = sayingLog(6);
+    const frames = after(log, 0);
+    const deltas = log.filter(({ type }) => type === "content_block_delta");
+    const last = deltas.at(-1)!;
+    const upTo = frames.filter(({ seq }) => seq! <= last.seq);
+    // The two before the last one are lost.
+    const holed = applyEvents(begin(log), upTo.toSpliced(-3, 2));
+    expect(holed.hasHole).toBe(true);
+    const [merged] = mergedFrames(deltas.slice(-3));
+    expect(merged!.seq).toBe(last.seq);
+    const healed = applyEvents(holed, [merged!]);
     expect((lastBlock(healed) as TextBlock).text).toBe(text);
   });
 
