@@ -7,8 +7,6 @@ import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { EventSource } from "eventsource";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { configFile } from "../../gateway/config.ts";
-import { errorStatus, failureRetryable, ownEventTypes } from "../../gateway/protocol/codes.ts";
 import { openGateway, type OwnGateway } from "../support/gateway.ts";
 import { copyRepository } from "../support/git-scene.ts";
 import { connectMcp } from "../support/mcp-client.ts";
@@ -216,23 +214,5 @@ describe("the README's MCP", () => {
       await end(gateway);
       await scene.close();
     }
-  });
-});
-
-describe("the README's lists", () => {
-  test("the sample configuration is a valid one", () => {
-    const sample = /```json\n([^]*?)```/.exec(readme.slice(readme.indexOf("## Operate")))![1]!;
-    expect(configFile.parse(JSON.parse(sample)).agents?.map(({ name }) => name)).toEqual(["default", "reviewer"]);
-  });
-
-  test("name every error code with its status, every failure code and every event of ours", () => {
-    const section = (from: string, to: string) => readme.slice(readme.indexOf(from), readme.indexOf(to));
-    const errors = section("### Errors", "## Operate");
-    for (const [code, status] of Object.entries(errorStatus)) {
-      const row = errors.split("\n").find((line) => line.includes(`\`${code}\``));
-      expect(row, code).toContain(String(status));
-    }
-    for (const code of Object.keys(failureRetryable)) expect(readme.includes(`\`${code}\``), code).toBe(true);
-    for (const type of ownEventTypes) expect(readme.includes(`\`${type}\``), type).toBe(true);
   });
 });

@@ -66,4 +66,14 @@ describe("custom-elements.json", () => {
         expect(readme).toContain(`\`${name}\``);
       }
   });
+
+  test("says the default of a custom property where that is a number", () => {
+    let checked = 0;
+    for (const { name, description } of element!.cssProperties)
+      for (const number of description!.match(/\d[\d.]*(?:px|em|ms)?/g) ?? []) {
+        expect(source).toMatch(new RegExp(`var\\(\\s*${name}, ${number}\\)`));
+        checked += 1;
+      }
+    expect(checked).toBeGreaterThan(10);
+  });
 });
