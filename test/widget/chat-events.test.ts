@@ -4,7 +4,7 @@ import type { ChatEvent } from "../../widget/chat.ts";
 import { chatEventsOf } from "../../widget/chat-events.ts";
 import { applyEvents, fromPage, type Transcript, type WireEvent } from "../../widget/transcript.ts";
 import { requested, resolved } from "../support/approval-drafts.ts";
-import { completed, queued } from "../support/log-drafts.ts";
+import { completed, delta, queued } from "../support/log-drafts.ts";
 import { messageEvents } from "../support/transcript-drafts.ts";
 
 const session = "00000000-0000-4000-8000-000000000001";
@@ -46,6 +46,13 @@ test("[T7] a turn is told to run again when nobody is waited for any more", () =
 
 test("a turn that is ended while it waits is not told to run again", () => {
   expect(toldStates(ask("a1"), resolved("a1"), cancelled)).toEqual(["waiting", "cancelled"]);
+});
+
+test("the words of an answer are no news as they come", () => {
+  const [start, block, whole, ...end] = messageEvents("m1", "word".repeat(12_500));
+  const words = Array.from({ length: 12_500 }, (_, at) => delta("word", at * 4));
+  expect(told(start!, block!, ...words, ...end)).toEqual([]);
+  expect(whole).toMatchObject({ type: "content_block_delta" });
 });
 
 test("an answer that was too large for its event is told as it stands in the conversation", () => {
