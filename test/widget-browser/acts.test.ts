@@ -29,6 +29,24 @@ test("follows the end of an answer; scrolled up it stays where it is, and leads 
   await expect.poll(fromEnd).toBeLessThan(1);
   await settled();
   await expect.poll(fromEnd).toBeLessThan(1);
+  await page.mouse.wheel(0, -300);
+  const { sessions } = (await (await scene.gateway.fetch("/api/sessions?limit=1")).json()) as {
+    sessions: { session: string }[];
+  };
+  await scene.gateway.post("demo:text From elsewhere", { session: sessions[0]!.session });
+  await widget.getByRole("button", { name: "Jump to latest (2)", exact: true }).click();
+  await widget.getByText("From elsewhere", { exact: true }).waitFor();
+  await expect.poll(fromEnd).toBeLessThan(1);
+});
+
+test("thoughts are folded until somebody wants to read them", async () => {
+  const { widget, ask } = await scene.open();
+  await ask("demo:thinking What is the tide?");
+  const head = widget.getByRole("button", { name: "Thoughts" });
+  expect(await head.getAttribute("aria-expanded")).toBe("false");
+  expect(await widget.getByText("What is the tide?", { exact: true }).count()).toBe(0);
+  await head.click();
+  await widget.getByText("What is the tide?", { exact: true }).waitFor();
 });
 
 test("an image is picked, shown, taken out again, and sent", async () => {
@@ -110,6 +128,7 @@ test("the conversation is taken along as a file", async () => {
   const { page, widget, ask } = await scene.open();
   await ask("demo:text to keep");
   await widget.getByRole("button", { name: "More", exact: true }).click();
+  expect(await widget.locator(".usage").innerText()).toMatch(/^1 answers, \S+ tokens, \$\S+ reported$/);
   const downloaded = page.waitForEvent("download");
   await widget.getByRole("menuitem", { name: "Download as Markdown" }).click();
   const file = await downloaded;

@@ -14,15 +14,19 @@ const command = (words: string) =>
 
 test("an approval shows what will run, and runs it when it is allowed", async () => {
   const { widget, send, settled } = await scene.open();
-  await send(command("touch here && echo made"));
+  const run = "touch here && printf 'it is \\033[32mmade\\033[0m'";
+  await send(command(run));
   const card = widget.locator(".approval");
   await card.getByText("May this command run?").waitFor();
-  expect(await card.locator("pre").innerText()).toBe("touch here && echo made");
+  expect(await card.locator("pre").innerText()).toBe(run);
   await card.getByText(/^(10:00|9:5\d) left to decide$/).waitFor();
   await card.getByRole("button", { name: "Allow", exact: true }).click();
   await widget.getByText("Allowed by demo").waitFor();
   await settled();
   expect(await widget.locator(".tool").getAttribute("class")).toBe("tool done");
+  expect(await widget.locator(".tool-time").innerText()).toMatch(/^\d+\.\d s$/);
+  await widget.locator(".tool-head").click();
+  expect(await widget.locator(".tool-details pre").allInnerTexts()).toEqual([run, "it is made"]);
 });
 
 test("an approval is seen within 200 ms of its event, while another answer streams", async () => {

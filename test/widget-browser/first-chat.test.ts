@@ -57,9 +57,15 @@ test("[T2] a second prompt waits in line, visibly, and is answered after the fir
   await widget.getByText("word5 ").waitFor();
   await send("demo:text the second answer");
   await widget.getByText("Waiting in line: next").waitFor();
-  await widget.getByText("the second answer", { exact: true }).waitFor();
+  await send("demo:text the third answer");
+  await widget.getByText("Waiting in line: 2").waitFor();
+  await widget.getByText("the third answer", { exact: true }).waitFor();
   await settled();
-  expect(await widget.locator(".answer").count()).toBe(2);
+  expect(await widget.locator(".prompt .bubble").allInnerTexts()).toEqual([
+    "demo:long words=100 rate=50",
+    "demo:text the second answer",
+    "demo:text the third answer",
+  ]);
 });
 
 test("a suggestion is sent with a press; a new conversation begins empty, and the old one is found again", async () => {
@@ -70,6 +76,9 @@ test("a suggestion is sent with a press; a new conversation begins empty, and th
   await widget.getByRole("button", { name: "New conversation" }).click();
   await widget.getByText("How can I help?").waitFor();
   await widget.getByRole("button", { name: "Conversations" }).click();
+  await widget.getByRole("searchbox").fill("nothing of the kind");
+  await widget.getByText("Nothing here").waitFor();
+  await widget.getByRole("searchbox").fill("table cod");
   await widget.locator(".session", { hasText: "Show me a table" }).click();
   await widget.locator(".answer table").waitFor();
   expect(await widget.locator(".answer").count()).toBe(1);
