@@ -68,9 +68,11 @@ test("an answer that was given cannot be given again before it is known to have 
   await allow.waitFor({ state: "detached" });
 });
 
-test("a denial tells the model why", async () => {
+test("an approval shows all that is asked for; a denial tells the model why", async () => {
   const { widget, send, settled } = await scene.open();
-  await send(command("touch there"));
+  await send('demo:tool Bash {"command":"touch there","timeout":7000}');
+  await widget.locator(".approval").waitFor();
+  expect(await widget.locator(".approval pre").allInnerTexts()).toEqual(["touch there", '{\n  "timeout": 7000\n}']);
   await widget.getByRole("button", { name: "Deny", exact: true }).click();
   await widget.getByRole("textbox", { name: "Why not? (optional)" }).fill("Not in this folder");
   await widget.getByRole("textbox", { name: "Why not? (optional)" }).press("Enter");

@@ -1,7 +1,14 @@
 import { describe, expect, test } from "vitest";
 import type { ToolBlock } from "../../../widget/transcript.ts";
 import { tasksOf } from "../../../widget/view/tools/tasks.ts";
-import { answerIn, changesOf, describeTool, outputOf, questionsOf } from "../../../widget/view/tools/tool-words.ts";
+import {
+  answerIn,
+  changesOf,
+  describeTool,
+  outputOf,
+  questionsOf,
+  restOf,
+} from "../../../widget/view/tools/tool-words.ts";
 
 describe("what a tool call does", () => {
   test("is a verb and what it is done to, with all of it to look at before it is allowed", () => {
@@ -21,6 +28,21 @@ describe("what a tool call does", () => {
       name: "github: create issue",
       exact: null,
     });
+  });
+
+  test("says all that is asked for, also what its words do not have", () => {
+    const run = { command: "ls", description: "Look", run_in_background: false };
+    expect(restOf("Bash", run)).toBeNull();
+    expect(restOf("Bash", { ...run, dangerouslyDisableSandbox: true })).toEqual({ dangerouslyDisableSandbox: true });
+    expect(restOf("Edit", { file_path: "a", old_string: "b", new_string: "c", replace_all: true })).toEqual({
+      replace_all: true,
+    });
+    for (const input of [undefined, null, "text", []]) expect(restOf("Bash", input)).toBeNull();
+    // Their whole input is shown.
+    for (const tool of ["Grep", "mcp__x__y"]) {
+      expect(restOf(tool, { any: "thing" })).toBeNull();
+      expect([describeTool(tool, {}).exact, changesOf(tool, {})]).toEqual([null, []]);
+    }
   });
 
   test("is known without an input, and with one that is not as it should be", () => {

@@ -5,7 +5,7 @@ import type { Approval } from "../../transcript.ts";
 import { useNow } from "../clock.ts";
 import { Diff } from "../chunks.ts";
 import { useScene, useWords } from "../scene.ts";
-import { changesOf, describeTool } from "./tool-words.ts";
+import { changesOf, describeTool, restOf } from "./tool-words.ts";
 import { minutes } from "../words.ts";
 
 /** Tools that a person answers each time anew. */
@@ -15,6 +15,7 @@ export function ApprovalCard({ approval, isWaiting }: { readonly approval: Appro
   const say = useWords();
   const { question, exact, name } = describeTool(approval.tool, approval.input);
   const changes = changesOf(approval.tool, approval.input);
+  const rest = restOf(approval.tool, approval.input);
   if (!isWaiting) return <Decision approval={approval} />;
   const raw = (
     <pre tabIndex={0} dir="auto">
@@ -30,6 +31,11 @@ export function ApprovalCard({ approval, isWaiting }: { readonly approval: Appro
         </p>
       )}
       {changes.length > 0 ? <Diff changes={changes} fallback={raw} /> : raw}
+      {rest && (
+        <pre tabIndex={0} dir="auto">
+          {JSON.stringify(rest, null, 2)}
+        </pre>
+      )}
       <Answer approval={approval} />
     </div>
   );

@@ -106,6 +106,25 @@ function readChange(edit: unknown): Change[] {
   return typeof before === "string" && typeof after === "string" ? [{ before, after }] : [];
 }
 
+/** What the words, `exact` and the changes have of an input; of a tool that is not here all of it is shown as it is. */
+const shownFields: Readonly<Record<string, readonly string[]>> = {
+  Bash: ["command", "description"],
+  Read: ["file_path"],
+  Write: ["file_path", "content"],
+  Edit: ["file_path", "old_string", "new_string"],
+  MultiEdit: ["file_path", "edits"],
+  WebFetch: ["url"],
+  ExitPlanMode: ["plan"],
+};
+
+/** What else an input says, such as that a command shall run outside of its sandbox; null: nothing. */
+export function restOf(tool: string, input: unknown): object | null {
+  const shown = shownFields[tool];
+  if (!shown || !isRecord(input)) return null;
+  const rest = Object.entries(input).filter(([name, value]) => !shown.includes(name) && value !== false);
+  return rest.length === 0 ? null : Object.fromEntries(rest);
+}
+
 export interface Output {
   readonly text: string;
   /** Hashes of attachments. */
