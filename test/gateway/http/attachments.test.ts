@@ -47,6 +47,8 @@ describe("POST /api/attachments", () => {
     expect(got.headers.get("content-type")).toBe("image/png");
     expect(got.headers.get("x-content-type-options")).toBe("nosniff");
     expect(got.headers.get("content-security-policy")).toContain("sandbox");
+    // Nobody's but the caller's: a proxy in between must not keep it.
+    expect(got.headers.get("cache-control")).toMatch(/^private, /);
     expect(await status(send(ann, png, "image/png"))).toBe(201);
   });
 

@@ -204,6 +204,7 @@ describe("ETag", () => {
       await first.text();
       const etag = first.headers.get("etag")!;
       expect(etag).toMatch(/^W\/"[\w-]{22}"$/);
+      expect(first.headers.get("cache-control")).toBe("private, no-cache");
       for (const known of [etag, `"x", ${etag.slice(2)}`, "*"]) {
         const again = await app.get(session, query, { headers: { "if-none-match": known } });
         expect([again.status, await again.text(), again.headers.get("etag")]).toEqual([304, "", etag]);

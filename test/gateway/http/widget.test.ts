@@ -62,7 +62,8 @@ describe("the widget's files", () => {
     writeFileSync(join(folder, "widget.js"), "newer()");
     const newer = await app.request("/widget.js", { headers: { "if-none-match": etag } });
     expect([newer.status, await newer.text()]).toEqual([200, "newer()"]);
-    await app.request("/widget/integrity.json");
+    const digests = await app.request("/widget/integrity.json");
+    expect(digests.headers.get("cache-control")).toBe("public, no-cache");
     writeFileSync(join(folder, "integrity.json"), '{"widget.js":"sha384-newer"}');
     expect(await (await app.request("/widget/integrity.json")).text()).toContain("newer");
   });

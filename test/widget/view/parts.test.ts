@@ -32,6 +32,17 @@ describe("a transcript cut into signals", () => {
     expect(told).toEqual(["m1"]);
   });
 
+  test("tells of a message that is new to whoever draws its turn, and not of other turns", () => {
+    const parts = createParts();
+    const second = message("t2", "t2", "user");
+    parts.update(transcript([...first, second]));
+    const told: string[] = [];
+    for (const turn of ["t1", "t2"]) effect(() => void (parts.exchange(turn).value, told.push(turn)));
+    told.splice(0);
+    parts.update(transcript([...first, second, message("m2", "t2", "assistant")]));
+    expect(told).toEqual(["t2"]);
+  });
+
   test("empties what is gone, and fills it when it is there again", () => {
     const parts = createParts();
     parts.update(transcript(first));
