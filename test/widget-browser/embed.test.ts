@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { SluiceChatElement } from "../../widget/page.ts";
+import { until } from "../support/wait.ts";
 import { openWidgetScene, type WidgetScene } from "../support/widget-page.ts";
 
 // The widget on pages of another site, by the snippets of the README, under a strict policy, and as a page's code sees it.
@@ -10,11 +11,34 @@ import { openWidgetScene, type WidgetScene } from "../support/widget-page.ts";
 const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
 const snippet = (name: string) => new RegExp(`<!-- run: ${name} -->\\s*\`\`\`\\w+\\n([^]*?)\`\`\``).exec(readme)![1]!;
 
+/** Runs in the page: notes what the widget listens to at its window, document and viewport. */
+function countListeners(): void {
+  const held: { type: string; listener: unknown; target: EventTarget }[] = [];
+  for (const target of [window, document, window.visualViewport!]) {
+    const { addEventListener: add, removeEventListener: remove } = target;
+    const find = (type: string, listener: unknown) =>
+      held.findIndex((one) => one.type === type && one.listener === listener && one.target === target);
+    Object.assign(target, {
+      addEventListener(...given: Parameters<typeof add>) {
+        const isWidgets = new Error().stack!.includes("/widget/");
+        if (isWidgets && find(given[0], given[1]) === -1) held.push({ type: given[0], listener: given[1], target });
+        add.apply(target, given);
+      },
+      removeEventListener(...given: Parameters<typeof remove>) {
+        const at = find(given[0], given[1]);
+        if (at !== -1) held.splice(at, 1);
+        remove.apply(target, given);
+      },
+    });
+  }
+  Object.assign(window, { listeners: () => held.map(({ type }) => type) });
+}
+
 let scene: WidgetScene;
 /** A snippet of the README, with this gateway's address. */
 const here = (text: string) => text.replaceAll("https://gateway.example", scene.gateway.address);
 beforeAll(async () => {
-  scene = await openWidgetScene({ openCaller: null });
+  scene = await openWidgetScene({ openCaller: null, agents: [{ name: "default" }, { name: "other" }] });
 });
 afterAll(() => scene.close());
 
@@ -70,6 +94,21 @@ describe("the tag of the README", () => {
     await expect(endpoint.sluiceToken("ann")).rejects.toThrow(/^The gateway gives no token: 401 .*"unauthorized"/);
   });
 
+  test("by its name that never changes, with its digest, chats as well; with another digest it does not run", async () => {
+    const { gateway, site } = scene;
+    const digests = (await (await fetch(`${gateway.address}/widget/integrity.json`)).json()) as Record<string, string>;
+    const [name, digest] = Object.entries(digests).find(([name]) => /^widget-[0-9a-f]+\.js$/.test(name))!;
+    const tag = (integrity: string) =>
+      `<script src="${gateway.address}/widget/${name}" integrity="${integrity}" crossorigin data-mode="inline" data-agent="default" data-token-url="/sluice-token"></script>`;
+    const { ask, answer, complaints } = await scene.open({ url: site.serve("/pinned", tag(digest), policy()) });
+    await ask("demo:text Pinned");
+    expect(await answer()).toBe("Pinned");
+    expect(complaints).toEqual([]);
+    const other = await scene.open({ url: site.serve("/tampered", tag(digests["widget.mjs"]!)) });
+    expect(await other.widget.count()).toBe(0);
+    expect(other.complaints.join("\n")).toContain("integrity");
+  });
+
   test("says that somebody is signed out, and goes on once they are not", async () => {
     const { site } = scene;
     const ordinary = site.token;
@@ -121,6 +160,25 @@ test("mount of the README: facts of the page go with the next prompt, and the pa
   expect(JSON.stringify(scene.scene.requests.at(-1)!.body.messages)).toContain("/mount");
 });
 
+test("[A6] of an answer's images those of the page's own origin are loaded, and others are links", async () => {
+  const { site, gateway } = scene;
+  const tag = `<script src="${gateway.address}/widget.js" data-gateway="${gateway.address}" data-mode="inline" data-token-url="/sluice-token"></script>`;
+  const { widget, ask } = await scene.open({ url: site.serve("/images", tag) });
+  const addresses = [`${site.origin}/own.png`, `${gateway.address}/theirs.png`, "https://other.example/x.png"];
+  const before = gateway.requests.length;
+  await ask(`demo:text ${addresses.map((address) => `![a chart](${address})`).join(" ")}`);
+  const images = widget.locator(".answer .md img");
+  expect(await images.evaluateAll((all) => all.map((image) => (image as HTMLImageElement).src))).toEqual([
+    addresses[0],
+  ]);
+  const links = widget.locator(".answer .md a");
+  expect(await links.evaluateAll((all) => all.map((link) => (link as HTMLAnchorElement).href))).toEqual(
+    addresses.slice(1),
+  );
+  await until("it to be asked for", () => site.asked.includes("/own.png"));
+  expect(gateway.requests.slice(before).filter(({ path }) => path.includes("theirs"))).toEqual([]);
+});
+
 describe("the element", () => {
   const element = (attributes = "") =>
     `<script type="module" src="${scene.gateway.address}/widget.mjs"></script>` +
@@ -156,6 +214,58 @@ describe("the element", () => {
     expect(await widget.locator(".panel.is-open").count()).toBe(0);
     await page.evaluate(() => document.querySelector("sluice-chat")!.setAttribute("open", ""));
     await widget.locator(".panel.is-open").waitFor();
+  });
+
+  test("goes to the session and to the agent that it is given while it lives", async () => {
+    const { page, widget, ask, hear, heard } = await scene.open({
+      url: scene.site.serve("/elsewhere", element('agent="default"')),
+    });
+    await hear("sluice:session");
+    await ask("demo:text of the first");
+    const set = (name: "session" | "agent", value: string) =>
+      page.evaluate(([name, value]) => document.querySelector("sluice-chat")!.setAttribute(name, value), [
+        name,
+        value,
+      ] as const);
+    const { session } = (await heard()).at(-1)!.detail as { session: string };
+    await set("session", "new");
+    await widget.locator(".greeting").waitFor();
+    await set("session", session);
+    await widget.getByText("of the first", { exact: true }).waitFor();
+    await set("agent", "other");
+    await set("session", "new");
+    await widget.locator(".greeting").waitFor();
+    await ask("demo:text of the other");
+    const { sessions } = (await (await scene.gateway.fetch("/api/sessions?agent=other")).json()) as {
+      sessions: { session: string }[];
+    };
+    expect(sessions.map(({ session }) => session)).toEqual([
+      ((await heard()).at(-1)!.detail as { session: string }).session,
+    ]);
+  });
+
+  test("in a tree of the page's own, too, tells the page when it is drawn and what goes wrong", async () => {
+    const { page, hear, heard } = await scene.open({
+      url: scene.site.serve(
+        "/tree",
+        `<script type="module" src="${scene.gateway.address}/widget.mjs"></script><main></main>`,
+      ),
+    });
+    await hear("sluice:ready", "sluice:error");
+    await page.evaluate(() => {
+      const tree = document.querySelector("main")!.attachShadow({ mode: "open" });
+      const chat = document.createElement("sluice-chat");
+      Object.assign(chat, { mode: "inline", session: "new", tokenUrl: "/sluice-token" });
+      tree.append(chat);
+    });
+    await page.locator("main .greeting").waitFor();
+    await page.locator("main textarea.input").fill("demo:error status=400");
+    await page.locator("main textarea.input").press("Enter");
+    await page.locator("main .failure").waitFor();
+    await expect.poll(heard).toEqual([
+      { type: "sluice:ready", detail: null },
+      { type: "sluice:error", detail: { code: "api_error", detail: expect.any(String) as string } },
+    ]);
   });
 
   test("heeds properties that were set before it was defined", async () => {
@@ -227,7 +337,9 @@ describe("the element", () => {
   });
 
   test("goes on with its stream when it is moved, and leaves nothing when it is destroyed", async () => {
-    const { page, widget, send, settled, answer } = await scene.open({ url: scene.site.serve("/move", element()) });
+    const { page, widget, send, settled, answer } = await scene.open({
+      url: scene.site.serve("/move", `<script>(${countListeners.toString()})()</script>${element()}`),
+    });
     await send("demo:long words=200 rate=80");
     await widget.getByText("word10 ").waitFor();
     const streams: string[] = [];
@@ -237,16 +349,28 @@ describe("the element", () => {
     await settled();
     expect((await answer()).split(" ")).toHaveLength(200);
     expect(streams).toEqual([]);
-    const left = await page.evaluate(() => {
+    const left = () =>
+      page.evaluate(async () => {
+        const { held = [], pending = [] } = await navigator.locks.query();
+        return {
+          listeners: (globalThis as unknown as { listeners: () => string[] }).listeners(),
+          locks: [...held, ...pending].length,
+        };
+      });
+    const before = await left();
+    expect(before.listeners).toContain("keydown");
+    expect(before.locks).toBeGreaterThan(0);
+    const drawn = await page.evaluate(() => {
       const chat: SluiceChatElement = document.querySelector("sluice-chat")!;
       chat.destroy();
       return [document.querySelectorAll("sluice-chat").length, chat.shadowRoot!.childElementCount];
     });
-    expect(left).toEqual([0, 0]);
+    expect(drawn).toEqual([0, 0]);
+    await expect.poll(left).toEqual({ listeners: [], locks: 0 });
   });
 
   test("tells the page what happens, and does what it is told", async () => {
-    const { page, widget, hear, heard, settled, composer } = await scene.open({
+    const { page, widget, hear, heard, send, settled, composer } = await scene.open({
       url: scene.site.serve("/told", element('agent="default"')),
     });
     await widget.locator(".greeting").waitFor();
@@ -261,6 +385,16 @@ describe("the element", () => {
     expect(asked).toMatchObject({ tool: "Bash", decision: null });
     await page.evaluate((id) => document.querySelector("sluice-chat")!.approve(id), asked.approval);
     await settled();
+    await send('demo:tool Bash {"command":"touch denied"}');
+    await widget.locator(".approval").waitFor();
+    const next = (await heard()).findLast(({ type }) => type === "sluice:approval")!.detail as { approval: string };
+    await page.evaluate(
+      (id) => document.querySelector("sluice-chat")!.approve(id, { decision: "deny", message: "Not now" }),
+      next.approval,
+    );
+    // Not by a press in it.
+    await widget.getByText("Denied by ann · elsewhere: Not now").waitFor();
+    await settled();
     const events = await heard();
     expect(
       events.filter(({ type }) => type === "sluice:turn").map(({ detail }) => (detail as { state: string }).state),
@@ -271,6 +405,7 @@ describe("the element", () => {
     const file = await page.evaluate(async () => {
       const chat: SluiceChatElement = document.querySelector("sluice-chat")!;
       const text = await (await chat.exportTranscript("md")).text();
+      JSON.parse(await (await chat.exportTranscript("json")).text());
       chat.newSession();
       chat.focusComposer();
       return text;

@@ -13,13 +13,13 @@ interface Drawn {
 }
 
 export function MarkdownText({ block, part }: { readonly block: TextBlock; readonly part: string }) {
-  const { options, words } = useScene();
+  const { words } = useScene();
   const target = useRef<HTMLDivElement>(null);
   const drawn = useRef<Drawn | null>(null);
   useLayoutEffect(() => {
     const say = words.peek();
     const view = createMarkdown(target.current!, {
-      imageOrigins: [location.origin, options.peek().gateway ?? ""].filter(Boolean).map((url) => new URL(url).origin),
+      imageOrigins: [window.origin],
       texts: { copy: say("copy"), copied: say("copied"), image: say("image"), task: say("task") },
       copy,
       highlight,
