@@ -40,6 +40,50 @@ const states: Readonly<Record<string, (page: WidgetPage) => Promise<void>>> = {
     await send("ask me something");
     await widget.locator(".approval").waitFor();
   },
+  "the menu, over an answer and what it has used": async ({ ask, widget }) => {
+    await ask("hello");
+    await widget.getByRole("button", { name: "Details" }).click();
+    await widget.getByRole("button", { name: "More", exact: true }).click();
+    await widget.getByRole("menuitem").first().waitFor();
+  },
+  "a prompt that is written anew, and one with an image and facts of the page": async ({ page, ask, widget }) => {
+    await ask("hello");
+    await widget.locator(".prompt").hover();
+    await widget.getByRole("button", { name: "Edit" }).click();
+    const buffer = Buffer.from(
+      "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
+      "base64",
+    );
+    await widget.locator("input[type=file]").setInputFiles({ name: "dot.png", mimeType: "image/png", buffer });
+    await widget.locator(".draft-images .ready").waitFor();
+    await page.evaluate(() => document.querySelector("sluice-chat")!.setContext({ page: "/orders/7" }));
+    await widget.getByRole("button", { name: "Sent along" }).click();
+  },
+  "what tools have done, and a list of tasks": async ({ send, ask, settled, widget }) => {
+    await send("edit a file");
+    await widget.getByRole("button", { name: "Allow for this session" }).click();
+    await widget.locator(".approval .diff .out").waitFor();
+    await widget.getByRole("button", { name: "Allow for this session" }).click();
+    await settled();
+    await ask("make a plan");
+    const closed = widget.locator('.tool-head[aria-expanded="false"]');
+    while ((await closed.count()) > 0) await closed.first().click();
+    await widget.locator(".tool-details .diff").first().waitFor();
+  },
+  "a denial with its reason, and a prompt that waits in line": async ({ send, widget }) => {
+    await send('demo:tool Bash {"command":"touch denied"}');
+    await widget.getByRole("button", { name: "Deny", exact: true }).click();
+    await widget.getByRole("textbox", { name: "Why not? (optional)" }).waitFor();
+    await send("hello");
+    await widget.getByText("Waiting in line: next").waitFor();
+  },
+  "offline, with a prompt that was not sent": async ({ context, send, ask, widget }) => {
+    await ask("hello");
+    await context.setOffline(true);
+    await widget.getByText("Offline").waitFor();
+    await send("is anybody there?");
+    await widget.locator(".pending .failure").waitFor();
+  },
   "the list of conversations": async ({ ask, widget }) => {
     await ask("hello");
     await widget.getByRole("button", { name: "Conversations" }).click();
