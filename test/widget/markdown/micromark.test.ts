@@ -7,6 +7,7 @@ import { normalHtml } from "../../support/markdown/html.ts";
 import type { Normal } from "../../support/markdown/normal.ts";
 import { rendered } from "../../support/markdown/render.ts";
 import { cases } from "../../support/property.ts";
+import { scaled } from "../../support/scale.ts";
 
 const inlineText = fc
   .array(
@@ -131,13 +132,16 @@ const known: readonly [what: string, pattern: RegExp][] = [
   ["a definition takes the line ends of the code or HTML behind it", /\]:/],
 ];
 
+/** A busy machine takes its time for so many. */
+const timeout = scaled({ short: 120_000, long: 600_000 });
+
 describe("the tree is the one that micromark makes, with GitHub's extensions", () => {
   test.each(corpus)("of %j", (text) => expect(ours(text)).toEqual(theirs(text)));
 
   test.each([
     ["text inside a paragraph", inlineText],
     ["blocks", blocks],
-  ])("of random %s", (_, fragments) => {
+  ])("of random %s", { timeout }, (_, fragments) => {
     let compared = 0;
     let skipped = 0;
     const isAsTheirs = (text: string) => {
