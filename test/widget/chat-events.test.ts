@@ -58,7 +58,7 @@ test("the words of an answer are no news as they come", () => {
 test("an answer that was too large for its event is told as it stands in the conversation", () => {
   const large = { attachment: "a".repeat(64), media_type: "text/plain", bytes: 300_000 };
   const end = { ...completed("x"), answer: large } as unknown as EventBody;
-  const [answer] = told(...messageEvents("m1", "first"), ...messageEvents("m2", "The whole of it."), end).filter(
+  const answer = told(...messageEvents("m1", "first"), ...messageEvents("m2", "The whole of it."), end).find(
     ({ type }) => type === "answer",
   );
   expect(answer).toMatchObject({ text: "The whole of it." });
