@@ -35,32 +35,36 @@ function expectWholeOrAbsent(): void {
 }
 
 describe("twenty worktrees made at once", () => {
-  test("[P3] the gateway killed in the middle: at the next start all are whole or absent, and can be made", async () => {
-    manyFiles(300);
-    const seed = testSeed();
-    const next = random(seed);
-    const rounds = scaled({ short: 2, long: 40 });
-    for (let round = 0; round < rounds; round++) {
-      const child = startNode(maker, scene.root, scene.runFolder, scene.repository, "20");
-      await child.firstLine;
-      const point = Math.floor(next() * 20);
-      const record = join(scene.root, ".records", `coder-${point}`, "record.json");
-      await until("some to be begun", () => existsSync(record), 60_000);
-      await wait(Math.floor(next() * 40));
-      await child.kill();
-      const where = `round ${round}, seed ${seed}`;
-      // What a start does, in its order.
-      await sweep(scene.runFolder);
-      const worktrees = scene.reopen();
-      expect(await worktrees.sweep(() => scene.repository), where).toEqual([]);
-      expectWholeOrAbsent();
-      await Promise.all(names(20).map((name) => worktrees.ensure({ name, workspace: scene.repository })));
-      expect(scene.left().folders, where).toHaveLength(20);
-      expectWholeOrAbsent();
-      await Promise.all(names(20).map((name) => worktrees.remove(name, { force: true })));
-      expect(scene.left(), where).toEqual({ folders: [], entries: [], branches: [] });
-    }
-  }, scaled({ short: 600_000, long: 1_800_000 }));
+  test(
+    "[P3] the gateway killed in the middle: at the next start all are whole or absent, and can be made",
+    async () => {
+      manyFiles(300);
+      const seed = testSeed();
+      const next = random(seed);
+      const rounds = scaled({ short: 2, long: 40 });
+      for (let round = 0; round < rounds; round++) {
+        const child = startNode(maker, scene.root, scene.runFolder, scene.repository, "20");
+        await child.firstLine;
+        const point = Math.floor(next() * 20);
+        const record = join(scene.root, ".records", `coder-${point}`, "record.json");
+        await until("some to be begun", () => existsSync(record), 60_000);
+        await wait(Math.floor(next() * 40));
+        await child.kill();
+        const where = `round ${round}, seed ${seed}`;
+        // What a start does, in its order.
+        await sweep(scene.runFolder);
+        const worktrees = scene.reopen();
+        expect(await worktrees.sweep(() => scene.repository), where).toEqual([]);
+        expectWholeOrAbsent();
+        await Promise.all(names(20).map((name) => worktrees.ensure({ name, workspace: scene.repository })));
+        expect(scene.left().folders, where).toHaveLength(20);
+        expectWholeOrAbsent();
+        await Promise.all(names(20).map((name) => worktrees.remove(name, { force: true })));
+        expect(scene.left(), where).toEqual({ folders: [], entries: [], branches: [] });
+      }
+    },
+    scaled({ short: 600_000, long: 1_800_000 }),
+  );
 
   test("one git killed in the middle: that one is absent, the others are whole, and it can be made again", async () => {
     manyFiles(300);
