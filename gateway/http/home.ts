@@ -62,7 +62,7 @@ function page(c: Context<Env>, shown: Shown) {
           <meta charset="utf-8" />
           <meta name="viewport" content="width=device-width, interactive-widget=resizes-content" />
           <title>Sluice</title>
-          <link rel="icon" href="/icon.svg" />
+          <link rel="icon" href="icon.svg" />
           <style nonce="${nonce}">
             ${style}
           </style>
@@ -81,9 +81,9 @@ function page(c: Context<Env>, shown: Shown) {
 function about({ person, agent, agents, address }: Shown) {
   const snippet = `<script src="${address}/widget.js"\n  data-agent="${agent}"\n  data-token-url="/sluice-token" defer></script>`;
   const links = agents.map((name) =>
-    name === agent ? html`<strong>${name}</strong> ` : html`<a href="/?agent=${name}">${name}</a> `,
+    name === agent ? html`<strong>${name}</strong> ` : html`<a href="?agent=${name}">${name}</a> `,
   );
-  const signOut = html`<form method="post" action="/sign-out">
+  const signOut = html`<form method="post" action="sign-out">
     Signed in as ${person?.key ?? ""}. <button>Sign out</button>
   </form>`;
   return html`<section id="about">
@@ -101,12 +101,12 @@ function about({ person, agent, agents, address }: Shown) {
   </section>`;
 }
 
-const signedOut = html`<p><a href="/sign-in">Sign in</a> to chat here.</p>`;
+const signedOut = html`<p><a href="sign-in">Sign in</a> to chat here.</p>`;
 
 function widget({ agent, person }: Shown) {
   const suggestions = person?.kind === "open" ? demoSuggestions.join("\n") : "";
   return html`<script
-    src="/widget.js"
+    src="widget.js"
     data-target="#chat"
     data-mode="inline"
     data-title="${agent === "default" ? "Sluice" : agent}"

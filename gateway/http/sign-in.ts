@@ -79,11 +79,11 @@ export function mountSignIn(app: Hono<Env>, deps: RouteDeps & SignInDeps): void 
       maxAge: signedInS,
       secure: isSecure,
     });
-    return c.redirect("/", 303);
+    return c.redirect("./", 303);
   });
   app.post("/sign-out", (c) => {
     deleteCookie(c, cookieName, { path: "/" });
-    return c.redirect("/sign-in", 303);
+    return c.redirect("sign-in", 303);
   });
   app.post("/api/sign-in-links", (c) => {
     const key = keys.named(c.get("identity").key);
@@ -115,7 +115,7 @@ function form(code: string | undefined, problem: string | undefined) {
   const note = problem === undefined ? "" : html`<p role="alert">${problem}</p>`;
   return html`<h1>Sign in to Sluice</h1>
     ${note}
-    <form method="post" action="/sign-in">${field} <button>Sign in</button></form>`;
+    <form method="post" action="sign-in">${field} <button>Sign in</button></form>`;
 }
 
 function page(c: Context<Env>, body: ReturnType<typeof html>, status: 200 | 401 = 200) {

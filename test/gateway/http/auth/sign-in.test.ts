@@ -30,13 +30,32 @@ describe("signing in [A1]", () => {
   test("with a pasted key gives a cookie that no script reads and no other site sends", async () => {
     await open();
     const reply = await send({ key: ` ${mainKey}\n` });
-    expect([reply.status, reply.headers.get("location")]).toEqual([303, "/"]);
+    expect([reply.status, reply.headers.get("location")]).toEqual([303, "./"]);
     const attributes = reply.headers.get("set-cookie")!.split("; ").slice(1).toSorted();
     expect(attributes).toEqual(["HttpOnly", "Max-Age=43200", "Path=/", "SameSite=Strict"]);
     expect(reply.headers.get("set-cookie")).not.toContain(mainKey);
     expect(await statusWith(cookieOf(reply)!)).toBe(200);
     clock += 12 * 60 * 60 * 1000;
     expect(await statusWith(cookieOf(reply)!)).toBe(401);
+  });
+
+  test("under a path of a proxy leads from page to page there", async () => {
+    await open({ publicUrl: "https://intranet.example/sluice" });
+    const cookie = cookieOf(await send({ key: mainKey }))!;
+    const seen: string[] = [];
+    const at = (base: string, address: string) => seen.push(new URL(address, `https://intranet.example${base}`).href);
+    for (const [path, headers] of [
+      ["/", {}],
+      ["/", { cookie }],
+      ["/sign-in", {}],
+    ] as const) {
+      const page = await (await app.request(path, { headers })).text();
+      for (const [, address] of page.matchAll(/ (?:href|src|action)="([^"]*)"/g)) at(`/sluice${path}`, address!);
+    }
+    const replies = [await send({ key: mainKey }), await app.request("/sign-out", { method: "POST" })];
+    for (const reply of replies) at("/sluice/sign-in", reply.headers.get("location")!);
+    const names = ["", "?agent=other", "icon.svg", "sign-in", "sign-out", "widget.js"];
+    expect([...new Set(seen)].toSorted()).toEqual(names.map((name) => `https://intranet.example/sluice/${name}`));
   });
 
   test("over https the cookie is sent over nothing else", async () => {
@@ -84,7 +103,7 @@ describe("signing in [A1]", () => {
   test("out takes the cookie away", async () => {
     await open();
     const reply = await app.request("/sign-out", { method: "POST" });
-    expect([reply.status, reply.headers.get("location")]).toEqual([303, "/sign-in"]);
+    expect([reply.status, reply.headers.get("location")]).toEqual([303, "sign-in"]);
     expect(reply.headers.get("set-cookie")).toMatch(/^sluice_sign_in=; Max-Age=0; Path=\//);
   });
 
