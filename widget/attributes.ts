@@ -29,25 +29,30 @@ const oneOf =
     return undefined;
   };
 
-type Attribute = readonly [option: Exclude<keyof Options, "open" | "getToken" | "nonce">, read: Read];
+type Option = Exclude<keyof Options, "open" | "getToken" | "nonce">;
 
-/** By the attribute's name. `open` and `nonce` are not here: the element reads them itself. */
-export const attributes: Readonly<Record<string, Attribute>> = {
-  agent: ["agent", words],
-  session: ["session", words],
-  mode: ["mode", oneOf("bubble", "sidebar", "inline", "fullscreen")],
-  title: ["title", words],
-  greeting: ["greeting", words],
-  suggestions: ["suggestions", list],
-  placeholder: ["placeholder", words],
-  language: ["language", words],
-  texts: ["texts", json],
-  theme: ["theme", oneOf("auto", "light", "dark")],
-  gateway: ["gateway", words],
-  "token-url": ["tokenUrl", words],
+/** What can be written as text, by the option's name. `open` and `nonce` are not here: the element reads them itself. */
+const readers: Readonly<Record<Option, Read>> = {
+  agent: words,
+  session: words,
+  mode: oneOf("bubble", "sidebar", "inline", "fullscreen"),
+  title: words,
+  greeting: words,
+  suggestions: list,
+  placeholder: words,
+  language: words,
+  texts: json,
+  theme: oneOf("auto", "light", "dark"),
+  gateway: words,
+  tokenUrl: words,
 };
+export const textOptions = Object.keys(readers) as Option[];
 
-/** What an attribute's value means; undefined: the default. */
-export function readAttribute(name: string, value: string | null): Options[keyof Options] {
-  return value === null || value === "" ? undefined : attributes[name]![1](value);
+/** Of the attribute `token-url`, which is `tokenurl` where a framework draws before the element is defined, and so knows no property. */
+export const optionOf = (attribute: string): Option =>
+  attribute.startsWith("token") ? "tokenUrl" : (attribute as Option);
+
+/** What a text means, be it an attribute's or a property's; undefined: the default. */
+export function readText(option: Option, text: string | null): Options[keyof Options] {
+  return text === null || text === "" ? undefined : readers[option](text);
 }

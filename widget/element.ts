@@ -2,7 +2,7 @@
 // and outlives a move within it.
 import { effect, signal, untracked, type ReadonlySignal } from "@preact/signals";
 import { createApi, type Api } from "./api.ts";
-import { attributes, readAttribute } from "./attributes.ts";
+import { optionOf, readText, textOptions } from "./attributes.ts";
 import { createChat, type Chat, type ChatEvent } from "./chat.ts";
 import { mountViews, type Mounted } from "./mount.tsx";
 import type { Options } from "./options.ts";
@@ -27,10 +27,10 @@ const home = new URL(/* @vite-ignore */ "..", import.meta.url).href.replace(/\/$
 /** How long an element that was taken out may be on its way to another place. */
 const moveMs = 100;
 
-const properties = [...Object.values(attributes).map(([option]) => option), "getToken"] as const;
+const properties = [...textOptions, "getToken"] as const;
 
 export class SluiceChat extends HTMLElement implements SluiceChatElement {
-  static readonly observedAttributes = [...Object.keys(attributes), "open"];
+  static readonly observedAttributes = [...textOptions, "token-url", "tokenurl", "open"];
 
   declare agent: Options["agent"];
   declare session: Options["session"];
@@ -59,7 +59,7 @@ export class SluiceChat extends HTMLElement implements SluiceChatElement {
   connectedCallback(): void {
     clearTimeout(this.#leaving);
     if (this.#watching) return;
-    for (const name of properties) this.#takeOver(name);
+    for (const name of [...properties, "open"] as const) this.#takeOver(name);
     if (!this.shadowRoot) adoptStyle(this.attachShadow({ mode: "open" }), this.nonce);
     // Every change of an option is seen here; the views see it themselves.
     this.#watching = effect(() => {
@@ -80,24 +80,27 @@ export class SluiceChat extends HTMLElement implements SluiceChatElement {
   }
 
   attributeChangedCallback(name: string, _before: string | null, value: string | null): void {
-    if (name === "open") return value === null ? this.close() : this.open();
-    this.#set({ [attributes[name]![0]]: readAttribute(name, value) });
+    if (name === "open") return this.#show(value !== null);
+    const option = optionOf(name);
+    this.#set({ [option]: readText(option, value) });
   }
 
   get isOpen(): boolean {
     return this.#life?.views?.scene.isOpen.peek() ?? this.#isOpen;
   }
-  open(): void {
-    this.#isOpen = true;
-    this.#life?.views?.scene.open(false);
+  /** A framework that binds the attribute sets the property where the element has one, and would put a boolean in the method's place. */
+  get open(): () => void {
+    return () => this.#show(true);
+  }
+  /** As the attribute: an empty text is yes. */
+  set open(isOpen: boolean | string | null | undefined) {
+    this.#show(!!isOpen || isOpen === "");
   }
   close(): void {
-    this.#isOpen = false;
-    this.#life?.views?.scene.close();
+    this.#show(false);
   }
   toggle(): void {
-    if (this.isOpen) this.close();
-    else this.open();
+    this.#show(!this.isOpen);
   }
   send(text?: string): Promise<void> {
     return this.#chat.send(text);
@@ -155,12 +158,17 @@ export class SluiceChat extends HTMLElement implements SluiceChatElement {
     this.#options.value = { ...this.#options.peek(), ...changed };
   }
 
+  #show(isOpen: boolean): void {
+    this.#isOpen = isOpen;
+    this.#life?.views?.scene[isOpen ? "open" : "close"](false);
+  }
+
   /** A property that was set before the element was defined hides the accessor. */
-  #takeOver(name: (typeof properties)[number]): void {
+  #takeOver(name: (typeof properties)[number] | "open"): void {
     if (!Object.hasOwn(this, name)) return;
-    const value = this[name];
-    delete (this as Pick<Options, typeof name>)[name];
-    this.options = { [name]: value };
+    const own = { [name]: this[name] };
+    Reflect.deleteProperty(this, name);
+    Object.assign(this, own);
   }
 
   /** Makes the chat that these options ask for, where the one that is there is another. */
@@ -231,6 +239,6 @@ for (const name of properties)
       return this.options[name];
     },
     set(this: SluiceChat, value: unknown) {
-      this.options = { [name]: value };
+      this.options = { [name]: typeof value === "string" ? readText(name as (typeof textOptions)[number], value) : value };
     },
   });

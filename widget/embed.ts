@@ -7,11 +7,11 @@ const tag = "sluice-chat";
 // Two versions on one page: the first stays.
 if (!customElements.get(tag)) customElements.define(tag, SluiceChat);
 
-export const mount: Mount = ({ target = document.body, open = false, nonce = "", ...rest } = {}) => {
+export const mount: Mount = ({ target = document.body, open, nonce = "", ...rest } = {}) => {
   const chat = document.createElement(tag) as SluiceChat;
   chat.nonce = nonce;
   chat.options = rest;
-  chat.toggleAttribute("open", open);
+  chat.open = open;
   target.append(chat);
   return chat;
 };

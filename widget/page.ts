@@ -83,16 +83,27 @@ export interface MountOptions extends Options {
   readonly target?: Element;
 }
 
-/** Makes a `<sluice-chat>` with these options and puts it into the page. */
+/** `mount` of `widget.mjs`, which comes from the gateway: makes a `<sluice-chat>` with these options and puts it into the page. */
 export type Mount = (options?: MountOptions) => SluiceChatElement;
 
-export declare const mount: Mount;
+/**
+ * What a framework's JSX may set, beside what every element has: attributes, since before the element is defined there are no properties.
+ * `suggestions` and `texts` are their JSON.
+ */
+export interface SluiceChatAttributes extends Omit<AttributeOptions, "suggestions" | "texts">, SluiceHandlers {
+  readonly suggestions?: string | undefined;
+  readonly texts?: string | undefined;
+  readonly "token-url"?: string | undefined;
+}
+
+type AttributeOptions = Omit<Options, "title" | "nonce" | "tokenUrl" | "getToken">;
+type SluiceHandlers = { readonly [Type in keyof SluiceEvents as `on${Type}`]?: (event: SluiceEventMap[Type]) => void };
+type SluiceEventMap = { [Type in keyof SluiceEvents]: CustomEvent<SluiceEvents[Type]> };
 
 declare global {
   interface HTMLElementTagNameMap {
     "sluice-chat": SluiceChatElement;
   }
-  interface HTMLElementEventMap extends SluiceEventMap {}
+  /** Of elements, the document and the window: they bubble. */
+  interface GlobalEventHandlersEventMap extends SluiceEventMap {}
 }
-
-type SluiceEventMap = { [Type in keyof SluiceEvents]: CustomEvent<SluiceEvents[Type]> };

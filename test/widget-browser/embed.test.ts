@@ -270,12 +270,40 @@ describe("the element", () => {
 
   test("heeds properties that were set before it was defined", async () => {
     const early = `<sluice-chat></sluice-chat><script>
-      Object.assign(document.querySelector("sluice-chat"), { mode: "inline", greeting: "Early", tokenUrl: "/sluice-token" });
+      Object.assign(document.querySelector("sluice-chat"), { mode: "sidebar", greeting: "Early", tokenUrl: "/sluice-token", open: true });
     </script><script type="module" src="${scene.gateway.address}/widget.mjs"></script>`;
     const { widget } = await scene.open({ url: scene.site.serve("/early", early) });
     await widget.getByText("Early").waitFor();
-    expect(await widget.locator(".panel").getAttribute("role")).toBe("region");
+    expect(await widget.locator(".panel.is-open").isVisible()).toBe(true);
   });
+
+  test.each(["before", "after"])(
+    "heeds what a framework writes %s it is defined, `open` too, which stays a method",
+    async (when) => {
+      // As React and Vue do: a property where the element has one, else an attribute.
+      const bind = `const bind = (options) => {
+      const chat = document.querySelector("sluice-chat");
+      for (const [name, value] of Object.entries(options))
+        if (name in chat) chat[name] = value;
+        else chat.toggleAttribute(name, value !== false) && typeof value === "string" && chat.setAttribute(name, value);
+    };`;
+      const options = { tokenUrl: "/sluice-token", suggestions: '["One", "Two"]', texts: '{"send":"Off"}', open: true };
+      const define = `await import("${scene.gateway.address}/widget.mjs");`;
+      const first = `bind(${JSON.stringify(options)});`;
+      const order = when === "before" ? first + define : define + first;
+      const bound = `<sluice-chat session="new"></sluice-chat><script type="module">${bind} ${order} globalThis.bind = bind;</script>`;
+      const { page, widget, ask, answer } = await scene.open({ url: scene.site.serve(`/bound-${when}`, bound) });
+      await widget.locator(".panel.is-open").waitFor();
+      expect(await widget.locator(".suggestion").allInnerTexts()).toEqual(["One", "Two"]);
+      expect(await widget.getByRole("button", { name: "Off" }).count()).toBe(1);
+      await ask("demo:text With a token");
+      expect(await answer()).toBe("With a token");
+      const isOpen = (act: string) =>
+        page.evaluate(`{ const chat = document.querySelector("sluice-chat"); ${act}; chat.isOpen }`);
+      expect([await isOpen("bind({ open: false })"), await isOpen('bind({ open: "" })')]).toEqual([false, true]);
+      expect([await isOpen("chat.close()"), await isOpen("chat.open()")]).toEqual([false, true]);
+    },
+  );
 
   test("asks the page's own function for a token from when it is given one, and the newest one", async () => {
     const { page, widget, ask } = await scene.open({
