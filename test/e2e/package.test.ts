@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -35,6 +35,8 @@ test("the published package carries JavaScript alone, with the widget and its ty
   expect(widget).toEqual(
     expect.arrayContaining(["widget/dist/widget.js", "widget/dist/embed.mjs", "widget/dist/page.d.ts"]),
   );
+  const manifest = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")) as { customElements: string };
+  expect(files).toContain(manifest.customElements);
   const bin = join(installed, "gateway/bin.js");
   // A gateway takes no variables of the tests.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("SLUICE_")));
