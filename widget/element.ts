@@ -80,9 +80,9 @@ export class SluiceChat extends HTMLElement implements SluiceChatElement {
   }
 
   attributeChangedCallback(name: string, _before: string | null, value: string | null): void {
-    if (name === "open") return this.#show(value !== null);
     const option = optionOf(name);
-    this.#set({ [option]: readText(option, value) });
+    if (name === "open") this.open = value;
+    else this.#set({ [option]: readText(option, value) });
   }
 
   get isOpen(): boolean {
@@ -92,9 +92,9 @@ export class SluiceChat extends HTMLElement implements SluiceChatElement {
   get open(): () => void {
     return () => this.#show(true);
   }
-  /** As the attribute: an empty text is yes. */
+  /** An empty text is yes, as everywhere in HTML; `false` is what Vue writes. */
   set open(isOpen: boolean | string | null | undefined) {
-    this.#show(!!isOpen || isOpen === "");
+    this.#show(isOpen === "" || (!!isOpen && isOpen !== "false"));
   }
   close(): void {
     this.#show(false);
@@ -239,6 +239,8 @@ for (const name of properties)
       return this.options[name];
     },
     set(this: SluiceChat, value: unknown) {
-      this.options = { [name]: typeof value === "string" ? readText(name as (typeof textOptions)[number], value) : value };
+      this.options = {
+        [name]: typeof value === "string" ? readText(name as (typeof textOptions)[number], value) : value,
+      };
     },
   });

@@ -29,7 +29,7 @@ export function createGuard({ allowedHosts, allowedOrigins, publicUrl }: GuardOp
     if (!hosts.has(hostName(host)) || new URL(c.req.url).hostname !== hostName(host))
       throw new GatewayError(
         "host_not_allowed",
-        "The Host header names no host of this gateway. Its operator can allow it: SLUICE_ALLOWED_HOSTS.",
+        "The Host header names no host of this gateway. Its operator can allow it: SLUICE_PUBLIC_URL, SLUICE_ALLOWED_HOSTS.",
       );
     const origin = c.req.header("origin");
     const isSame = origin !== undefined && (origin === `http://${host}` || origin === `https://${host}`);

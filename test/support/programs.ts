@@ -16,6 +16,7 @@ export const ownMounts = [
 /** For `test.skipIf` and `describe.skipIf`. */
 export const lacksChromium = lacks("Chromium, for what only a browser shows", existsSync(chromiumPath), "chromium");
 export const lacksCurl = lacks("curl, for the README's lines", isOnPath("curl"), "curl");
+export const lacksNginx = lacks("nginx, for the README's reverse proxy", isOnPath("nginx"), "nginx-light openssl");
 export const lacksMounts = lacks("mount namespaces (unshare), for a full disk", canMount(), "util-linux");
 
 function lacks(what: string, isThere: boolean, debianPackage: string): boolean {

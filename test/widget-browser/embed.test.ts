@@ -301,7 +301,8 @@ describe("the element", () => {
       const isOpen = (act: string) =>
         page.evaluate(`{ const chat = document.querySelector("sluice-chat"); ${act}; chat.isOpen }`);
       expect([await isOpen("bind({ open: false })"), await isOpen('bind({ open: "" })')]).toEqual([false, true]);
-      expect([await isOpen("chat.close()"), await isOpen("chat.open()")]).toEqual([false, true]);
+      expect(await isOpen('chat.setAttribute("open", "false")')).toBe(false);
+      expect([await isOpen("chat.open()"), await isOpen("chat.close()")]).toEqual([true, false]);
     },
   );
 
