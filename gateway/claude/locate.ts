@@ -1,6 +1,6 @@
 // Finds the CLI and checks that it can be used: configured path, else `claude` on PATH, else the npm-installed one.
 import { execFile } from "node:child_process";
-import { accessSync, constants, statSync } from "node:fs";
+import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -26,14 +26,13 @@ export async function locateCli(configured: string | undefined, path: string | u
       "The claude CLI was not found.",
       `Install it (${installCommand}), or set SLUICE_CLAUDE to its path.`,
     );
-  const stat = statSync(found, { throwIfNoEntry: false });
-  if (!stat)
+  if (!existsSync(found))
     throw new SetupError(
       "cli_missing",
-      `There is no claude CLI at ${found}.`,
+      `There is no claude CLI at ${found}, or this user cannot reach it.`,
       "Set SLUICE_CLAUDE to the CLI's path, or unset it.",
     );
-  if (!stat.isFile() || !isExecutable(found))
+  if (!isProgram(found))
     throw new SetupError(
       "cli_not_executable",
       `${found} is not an executable file.`,
@@ -55,7 +54,7 @@ export function findOnPath(name: string, path: string): string | undefined {
     .split(delimiter)
     .filter((folder) => folder !== "")
     .map((folder) => resolve(folder, name))
-    .find((file) => statSync(file, { throwIfNoEntry: false })?.isFile() && isExecutable(file));
+    .find(isProgram);
 }
 
 function npmInstalled(): string | undefined {
@@ -69,10 +68,11 @@ function npmInstalled(): string | undefined {
   }
 }
 
-function isExecutable(file: string): boolean {
+/** Also where a folder of another user's PATH is closed to this one. */
+function isProgram(file: string): boolean {
   try {
     accessSync(file, constants.X_OK);
-    return true;
+    return statSync(file).isFile();
   } catch {
     // The operating system's "no" is the answer.
     return false;
