@@ -1,6 +1,6 @@
 // Sessions with the real CLI: made ahead, warmed, branched, brought back from a snapshot or from the log, and removed.
 import { execFile } from "node:child_process";
-import { cpSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync, type Dirent } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync, type Dirent } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { promisify } from "node:util";
@@ -12,6 +12,8 @@ import { lacksCurl } from "../support/programs.ts";
 import { openReader, readAll } from "../support/reader.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
 import { until } from "../support/wait.ts";
+
+const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
 
 let scene: Scene;
 let gateway: OwnGateway;
@@ -241,15 +243,18 @@ test("[P6] a session goes on from its snapshot when the CLI's own file is gone, 
   expect(contents(join(gateway.dataFolder, "sessions", session, session))).toEqual(before);
 });
 
-test("[P6] the database alone brings a session to another machine: another data folder, home and workspace", async () => {
+test("[P6] a backup of the database alone, made while the gateway ran as the README says, brings a session to another data folder, home and workspace", async () => {
   const own = await openGateway(scene);
   const first = await say(undefined, "demo:text On the first machine.", own);
   await snapshotTaken(first.session, own);
   const branch = await call(`/api/sessions/${first.session}/fork`, {}, own);
+  const dataFolder = newFolder(scene, "moved");
+  const database = new DatabaseSync(join(own.dataFolder, "sluice.sqlite"));
+  const backup = /sqlite3 .sluice\/sluice.sqlite "(VACUUM INTO '.*')"/.exec(readme)![1]!;
+  database.exec(backup.replace("backup.sqlite", join(dataFolder, "sluice.sqlite")));
+  database.close();
   await own.close();
 
-  const dataFolder = newFolder(scene, "moved");
-  cpSync(join(own.dataFolder, "sluice.sqlite"), join(dataFolder, "sluice.sqlite"));
   const home = newFolder(scene, "home");
   const elsewhere = { ...scene, environment: { ...scene.environment, HOME: home } };
   const other = await openGateway(elsewhere, { dataFolder });
@@ -425,7 +430,6 @@ test("[L5] events that an age limit removed are a gap, a turn without any still 
 test.skipIf(lacksCurl)("the README's lines make, warm, ask, find, rename, branch and remove a session", async () => {
   const own = await openGateway(scene, { openCaller: { key: "demo", user: null, reach: "all" } });
   try {
-    const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
     const lines = /<!-- run: sessions -->\s*```sh\n([^]*?)\n```/.exec(readme)![1]!.split("\n");
     let session = "";
     const replies: Record<string, unknown>[] = [];
