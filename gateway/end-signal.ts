@@ -3,15 +3,21 @@
 /** Of one Ctrl-C the terminal tells every process, and npm and bin.js pass it on: what comes so soon is the same one once more. */
 const sameSignalMs = 1000;
 
-/** Calls `begin` at the first SIGINT or SIGTERM; a second one ends the process at once. Returns what stops listening. */
+/** 128 and the signal's number, as shells say it. SIGHUP: the terminal was closed. */
+const exitCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 };
+const signals = Object.keys(exitCodes) as (keyof typeof exitCodes)[];
+
+/** Calls `begin` at the first of these signals; a second one ends the process at once. Returns what stops listening. */
 export function onEndSignal(begin: () => void): () => void {
   let began: number | undefined;
-  const hear = (signal: NodeJS.Signals) => {
+  const hear = (signal: keyof typeof exitCodes) => {
     if (began === undefined) {
       began = performance.now();
       begin();
-    } else if (performance.now() - began > sameSignalMs) process.exit(signal === "SIGINT" ? 130 : 143);
+    } else if (performance.now() - began > sameSignalMs) process.exit(exitCodes[signal]);
   };
-  process.on("SIGINT", hear).on("SIGTERM", hear);
-  return () => void process.off("SIGINT", hear).off("SIGTERM", hear);
+  for (const signal of signals) process.on(signal, hear);
+  return () => {
+    for (const signal of signals) process.off(signal, hear);
+  };
 }

@@ -34,6 +34,9 @@ const demoCaller: Caller = { key: "demo", user: null, reach: "all" };
 /** What a bug outside of any request ends with; whatever it left is seen to at the next start. */
 const crashCode = 70;
 
+/** Characters of the log that wait for room where it goes; what comes beyond them is lost. */
+const maxUnwrittenLog = 256 * 1024;
+
 type Values = ReturnType<typeof readArguments>["values"];
 
 /** Runs one command line; resolves with the exit code. */
@@ -127,13 +130,18 @@ async function serve(config: Config, openCaller?: Caller): Promise<number> {
 
 function start(config: Config, level: string, openCaller: Caller | undefined): Promise<Gateway> {
   const serializers = { err: (error: unknown) => loggedError(error) };
-  const logger = pino({ level, serializers }, pino.destination({ dest: 2, sync: true }));
+  const logger = pino({ level, serializers }, logDestination());
   // [A7] Node's own words for a crash would quote the error. A process that is in an unknown state must not go on.
   process.once("uncaughtException", (error) => {
     logger.fatal({ err: error }, "crash");
     process.exit(crashCode);
   });
   return startGateway(config, { logger, version: manifest.version, ...(openCaller ? { openCaller } : {}) });
+}
+
+/** What cannot be written, to a full disk or a terminal that was closed, fails nothing that is logged; it is tried again with the next line. */
+function logDestination() {
+  return pino.destination({ dest: 2, sync: true, maxLength: maxUnwrittenLog }).on("error", () => {});
 }
 
 function keyHint({ keys, dataFolder }: Config, { signInUrl }: Gateway): string {

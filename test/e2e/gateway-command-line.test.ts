@@ -1,13 +1,25 @@
 // `sluice serve`, `ask` and `demo` as a person at a terminal has them.
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { spawn as spawnPty } from "node-pty";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { readSelfMadeKey } from "../../gateway/keys.ts";
 import {
   binFile,
+  createClient,
   gatewayEnvironment,
   newFolder,
   openGateway,
@@ -191,6 +203,48 @@ test("a second signal, later, ends a gateway at once; what it leaves is swept at
   expect(await next.turn(turn.turn)).toMatchObject({ state: "failed", code: "gateway_restarted" });
   expect(readdirSync(join(settings.dataFolder, "run"))).toEqual([]);
   expect((await next.kill("SIGTERM")).code).toBe(0);
+});
+
+test("[S3] a terminal that is closed ends a gateway gracefully, though nothing can be written there any more", async () => {
+  const settings = { dataFolder: newFolder(scene, "closed"), limits: { shutdown_grace_s: 30 } };
+  const environment = { ...gatewayEnvironment(scene, settings), TERM: "xterm" };
+  const terminal = spawnPty(process.execPath, [binFile, "serve"], { env: environment, cols: 300 });
+  let said = "";
+  terminal.onData((text) => (said += text));
+  const [, address] = await until("the gateway", () => /listening on (http\S+)/.exec(said));
+  const { post, turn } = createClient(address!, readSelfMadeKey(settings.dataFolder));
+  const asked = await post("demo:long words=100 rate=50");
+  await until("the turn to run", async () => (await turn(asked.turn)).state === "running");
+  const lock = join(settings.dataFolder, "lock.json");
+  expect(existsSync(lock)).toBe(true);
+  // Not in the types: closes the terminal, as its window does, which the system tells the gateway by SIGHUP.
+  (terminal as unknown as { destroy(): void }).destroy();
+  await until("the gateway to end", () => !existsSync(`/proc/${terminal.pid}`), 30_000);
+  expect(existsSync(lock)).toBe(false);
+  const next = await spawnGateway(scene, settings);
+  expect(await next.turn(asked.turn)).toMatchObject({ state: "completed" });
+  expect((await next.kill("SIGTERM")).code).toBe(0);
+});
+
+test("where its log cannot be written a gateway starts and serves all the same", async () => {
+  const dataFolder = newFolder(scene, "unlogged");
+  const full = openSync("/dev/full", "w");
+  const unlogged = spawn(process.execPath, [binFile, "serve"], {
+    env: gatewayEnvironment(scene, { dataFolder }),
+    stdio: ["ignore", "pipe", full],
+  });
+  closeSync(full);
+  let said = "";
+  unlogged.stdout!.setEncoding("utf8").on("data", (text: string) => (said += text));
+  const exited = once(unlogged, "exit");
+  try {
+    const [, address] = await until("the gateway", () => /listening on (http\S+)/.exec(said));
+    const { post, ended } = createClient(address!, readSelfMadeKey(dataFolder));
+    expect(await ended((await post("demo:text Answered.")).turn)).toMatchObject({ text: "Answered." });
+  } finally {
+    unlogged.kill("SIGTERM");
+  }
+  expect((await exited)[0]).toBe(0);
 });
 
 /** What `bin.js` takes for an older Node: the packaged one is started by it. */
