@@ -16,6 +16,8 @@ export interface AskOptions {
   readonly timing: boolean;
   readonly print: (text: string) => void;
   readonly printAside: (text: string) => void;
+  /** Nobody reads what is printed any more. */
+  readonly unread: AbortSignal;
 }
 
 /** What to do when the CLI is not logged in. */
@@ -30,19 +32,23 @@ type WireEvent = z.infer<typeof wireEvent>;
 const reconnectMs = 500;
 const maxReconnects = 60;
 
-/** Resolves with the exit code: 0 for a completed turn, 130 for a cancelled one, else 1. */
+/** What a program ends with whose reader has gone, as `head` does when it has enough: 128 and SIGPIPE. */
+const unreadCode = 141;
+
+/** Resolves with the exit code: 0 for a completed turn, 130 for a cancelled one, 141 where nobody reads the answer, else 1. */
 export async function ask(options: AskOptions): Promise<number> {
-  const { address, key, prompt, session, agent, printAside } = options;
+  const { address, key, prompt, session, agent, printAside, unread } = options;
   const began = performance.now();
   const headers = {
     "content-type": "application/json",
     ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
   };
-  const reply = await fetch(`${address}/api/turns`, {
-    method: "POST",
-    headers,
-    body: JSON.stringify({ prompt, session, agent }),
-  });
+  const body = JSON.stringify({ prompt, session, agent });
+  const reply = await fetch(`${address}/api/turns`, { method: "POST", headers, body }).catch(() => undefined);
+  if (!reply) {
+    printAside(`sluice: the gateway at ${address} broke off: whether it took the prompt is not known.`);
+    return 1;
+  }
   if (!reply.ok) {
     const { detail } = (await reply.json().catch(() => ({}))) as { detail?: string };
     printAside(`sluice: the gateway refused the prompt (${reply.status}): ${detail ?? "no reason given"}`);
@@ -56,11 +62,13 @@ export async function ask(options: AskOptions): Promise<number> {
   const show = createPrinter(options.print, printAside, note);
   try {
     // Not `events_url`, which is the way of others: a public address, maybe through a proxy.
-    for await (const event of follow(`${url}/events`, headers)) {
+    for await (const event of follow(`${url}/events`, headers, unread)) {
       show(event);
       const code = exitCode(event as unknown as TerminalEvent, turn.session, printAside);
       if (code !== undefined) return code;
     }
+    // Nobody is told, and nothing is cancelled: it is a client that goes away [T4].
+    if (unread.aborted) return unreadCode;
     printAside("sluice: the gateway cannot be reached any more; the turn goes on there.");
     return 1;
   } finally {
@@ -68,11 +76,12 @@ export async function ask(options: AskOptions): Promise<number> {
   }
 }
 
-/** The turn's events; a cut stream is taken up again behind its last event. */
-async function* follow(url: string, headers: Record<string, string>): AsyncGenerator<WireEvent> {
+/** The turn's events while somebody reads them; a cut stream is taken up again behind its last event. */
+async function* follow(url: string, headers: Record<string, string>, unread: AbortSignal): AsyncGenerator<WireEvent> {
   let cursor = 0;
-  for (let attempt = 0; attempt < maxReconnects; attempt++) {
+  for (let attempt = 0; attempt < maxReconnects && !unread.aborted; attempt++) {
     const reply = await fetch(url, {
+      signal: unread,
       headers: {
         ...headers,
         accept: "application/x-ndjson",
@@ -90,7 +99,7 @@ async function* follow(url: string, headers: Record<string, string>): AsyncGener
         // Cut: the next round goes on behind `cursor`.
       }
     }
-    await wait(reconnectMs);
+    if (!unread.aborted) await wait(reconnectMs);
   }
 }
 

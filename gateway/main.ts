@@ -2,9 +2,9 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
 import { pino } from "pino";
 import { z } from "zod";
+import { checkOptions, readArguments, usage, type Values } from "./arguments.ts";
 import { ask, howToLogIn } from "./ask.ts";
 import { installCommand } from "./claude/locate.ts";
 import { configFile, isLoopback, readConfig, type Config } from "./config.ts";
@@ -37,8 +37,6 @@ const crashCode = 70;
 /** Characters of the log that wait for room where it goes; what comes beyond them is lost. */
 const maxUnwrittenLog = 256 * 1024;
 
-type Values = ReturnType<typeof readArguments>["values"];
-
 /** Runs one command line; resolves with the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
   try {
@@ -54,7 +52,9 @@ async function runCommand(args: readonly string[]): Promise<number> {
   const { values, positionals } = readArguments(args);
   if (values.version) return say(manifest.version);
   const [command, ...rest] = positionals;
-  if (values.help || command === undefined || command === "help") return say(helpOf(command));
+  if (values.help || command === undefined || command === "help")
+    return say(helpOf(command === "help" ? rest[0] : command));
+  checkOptions(command === "demo" && rest[0] !== undefined ? rest[0] : command, values);
   switch (command) {
     case "serve":
       noMore("serve", rest);
@@ -77,36 +77,6 @@ async function runCommand(args: readonly string[]): Promise<number> {
     default:
       throw usage(`"${command}" is no command`);
   }
-}
-
-function readArguments(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        help: { type: "boolean", short: "h" },
-        version: { type: "boolean" },
-        session: { type: "string" },
-        agent: { type: "string" },
-        timing: { type: "boolean" },
-        scopes: { type: "string" },
-        agents: { type: "string" },
-        link: { type: "boolean" },
-        user: { type: "string" },
-      },
-    });
-  } catch (error) {
-    throw usage(error instanceof Error ? optionFault(error) : "unknown option");
-  }
-}
-
-/** Node's own words for an unknown option speak of what this command line does not have, and quote it by half. */
-function optionFault({ message }: Error): string {
-  const name = /^Unknown option '(-[^']*)'/.exec(message)?.[1];
-  if (name === undefined) return message.split("\n")[0]!.replace(/\.$/, "");
-  const variable = /^--(port|host)\b/.exec(name)?.[1];
-  return `there is no option ${name}${variable === undefined ? "" : `: set SLUICE_${variable.toUpperCase()}`}`;
 }
 
 /** Runs a gateway until a signal ends it. */
@@ -175,10 +145,20 @@ async function askOnce(config: Config, words: readonly string[], values: Values,
       timing,
       print: (text) => process.stdout.write(text),
       printAside: (text) => process.stderr.write(`${text}\n`),
+      unread: whenUnread(),
     });
   } finally {
     await own?.close(0);
   }
+}
+
+/** When nobody reads stdout any more. Node would end the process for that, and all that it has started would be left. */
+function whenUnread(): AbortSignal {
+  const unread = new AbortController();
+  process.stdout.on("error", () => unread.abort());
+  // Without those words the answer is still one.
+  process.stderr.on("error", () => {});
+  return unread.signal;
 }
 
 /** The demo: the real CLI with the demo model as its API, a made-up credential, and a home of its own that ends with it. */
@@ -223,10 +203,6 @@ function demoEnvironment(config: Config, model: DemoModel, home: string): Config
 
 function noMore(command: string, rest: readonly string[]): void {
   if (rest.length > 0) throw usage(`${command} takes no further words, not "${rest.join(" ")}"`);
-}
-
-function usage(what: string): SetupError {
-  return new SetupError("config_invalid", `${what}.`, "See `npx sluice --help`.");
 }
 
 function say(text: string): number {

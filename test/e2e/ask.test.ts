@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -75,6 +76,23 @@ describe("demo ask", () => {
   test("a failed turn exits 1 and says why", async () => {
     const outcome = await sluice(["demo", "ask", "demo:error status=400"]);
     expect(outcome).toMatchObject({ code: 1, stderr: expect.stringContaining("[turn_failed: api_error]") });
+  });
+
+  test("a reader that stops reading ends it without a word, and nothing that it has started is left", async () => {
+    const home = join(folder, "unread");
+    mkdirSync(home);
+    const environment = { PATH: process.env["PATH"], HOME: home, TMPDIR: home, SLUICE_DATA: join(home, "data") };
+    const args = [bin, "demo", "ask", "demo:long words=2000 rate=50"];
+    const child = spawn(process.execPath, args, { cwd: home, env: environment, stdio: ["ignore", "pipe", "pipe"] });
+    let stderr = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+    child.stdout.once("data", () => child.stdout.destroy());
+    const [code] = (await once(child, "close")) as [number | null];
+    expect([code, stderr]).toEqual([141, ""]);
+    // Neither the demo's home, nor the note of who holds the data folder.
+    expect(readdirSync(home)).not.toContainEqual(expect.stringMatching(/^sluice-demo-/));
+    expect(readdirSync(join(home, "data"))).not.toContain("lock.json");
+    expect(readdirSync(join(home, "data", "run"))).toEqual([]);
   });
 
   test("an operator's own credentials and login are not used", async () => {
@@ -170,6 +188,7 @@ describe("what is wrong is named, with what to do about it", () => {
       ["there is no option --frob.\n", "npx sluice --help"],
     ],
     ["a port as an option", () => [["serve", "--port=80"], {}], 2, ["there is no option --port: set SLUICE_PORT.\n"]],
+    ["an option of another command", () => [["ask", "--user", "ann", "hi"], {}], 2, ["ask has no option --user.\n"]],
     [
       "an option without its value",
       () => [["ask", "hi", "--session"], {}],
