@@ -70,9 +70,10 @@ export const configFile = z.strictObject({
   permission_ceiling: z.enum(permissionModes).optional(),
 });
 
+/** A secret travels in a header, where clients write other signs than those of ASCII in different ways. */
 const serviceKey = z
   .string()
-  .regex(/^[A-Za-z0-9_-]{1,64}:\S{16,}$/, "must be name:secret, the secret of at least 16 characters")
+  .regex(/^[A-Za-z0-9_-]{1,64}:[!-~]{16,}$/, "must be name:secret, the secret of at least 16 characters of ASCII")
   .transform((text) => ({ name: text.slice(0, text.indexOf(":")), secret: text.slice(text.indexOf(":") + 1) }));
 
 /** Names of keys that stand for something else: visitors of public agents. */
@@ -91,6 +92,7 @@ const variables = z.object({
   SLUICE_CLAUDE: path.optional(),
   SLUICE_KEYS: list(serviceKey)
     .refine((keys) => new Set(keys.map(({ name }) => name)).size === keys.length, "must not name a key twice")
+    .refine((keys) => new Set(keys.map(({ secret }) => secret)).size === keys.length, "must not repeat a secret")
     .refine((keys) => keys.every(({ name }) => !reservedKeyNames.includes(name)), "must not name a key visitors")
     .default([]),
   SLUICE_PUBLIC_URL: z

@@ -67,7 +67,7 @@ test("the host of the public address is allowed", () => {
   });
 });
 
-test("keys are name and secret; the secret may hold any sign but a space", () => {
+test("keys are name and secret; the secret may hold any sign of ASCII but a space", () => {
   expect(readConfig({ SLUICE_KEYS: `${key},bot:x:y=z/0123456789` }).keys).toEqual([
     { name: "ci", secret: "0123456789abcdef" },
     { name: "bot", secret: "x:y=z/0123456789" },
@@ -131,6 +131,14 @@ describe("a fault names the field", () => {
     const fault = faultOf(() => readConfig({ SLUICE_KEYS: "name:s3cret" }));
     expect(fault.message).toMatch(/SLUICE_KEYS/);
     expect(fault.message).not.toContain("s3cret");
+  });
+
+  test.each([
+    ["a secret that clients would write in different ways", "ci:schlüsselschlüssel", "characters of ASCII"],
+    ["one secret for two keys", `${key},bot:0123456789abcdef`, "must not repeat a secret"],
+    ["one name for two keys", `${key},ci:fedcba9876543210`, "must not name a key twice"],
+  ])("%s is refused", (_, SLUICE_KEYS, why) => {
+    expect(faultOf(() => readConfig({ SLUICE_KEYS })).message).toContain(why);
   });
 });
 
