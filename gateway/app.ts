@@ -19,7 +19,7 @@ import { createGuard, type GuardOptions } from "./http/guard.ts";
 import { mountHealth } from "./http/health.ts";
 import { mountHome } from "./http/home.ts";
 import { problem, refusal } from "./http/problem.ts";
-import { absoluteUrl, type RouteDeps } from "./http/routes.ts";
+import { absoluteUrl, revocationCheckMs, type RouteDeps } from "./http/routes.ts";
 import { createRates } from "./http/rates.ts";
 import { mountRatings } from "./http/ratings.ts";
 import { mountSessions } from "./http/sessions.ts";
@@ -113,12 +113,16 @@ function mountMcp(app: Hono<Env>, deps: RouteDeps & Pick<AppDeps, "onBug">): voi
   app.post(mcpPath, async (c) => {
     loading ??= import("./mcp/server.ts").then(({ createMcp }) => createMcp(deps));
     const mcp = await loading;
-    const { supervisor, scopes } = c.get("identity");
+    const identity = c.get("identity");
+    const { supervisor, scopes } = identity;
     if (!supervisor) deps.rates.stream(c, c.get("caller"));
     return mcp(c.req.raw, {
       scopes,
       caller: () => (supervisor ? deps.turns.callerOf(supervisor) : Promise.resolve(c.get("caller"))),
       countTurn: (caller) => deps.rates.turn(c, caller),
+      // The token of a process ends with it, and so does its connection.
+      isGood: () => supervisor !== undefined || deps.isGood(identity),
+      checkMs: revocationCheckMs(deps.limits),
       addressOf: (path) => absoluteUrl(c, deps, path),
     });
   });

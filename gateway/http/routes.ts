@@ -62,6 +62,11 @@ export function streamBasics(c: Context<Env>, deps: RouteDeps, session: string) 
     pingMs: deps.limits.ping_s * 1000,
     writeTimeoutMs: deps.limits.write_timeout_s * 1000,
     isGood: () => deps.isGood(identity),
-    checkMs: (deps.limits.revocation_s * 1000) / 3,
+    checkMs: revocationCheckMs(deps.limits),
   };
+}
+
+/** How often a key that has something open is looked at. */
+export function revocationCheckMs({ revocation_s }: Pick<Limits, "revocation_s">): number {
+  return (revocation_s * 1000) / 3;
 }

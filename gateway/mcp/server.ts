@@ -17,6 +17,9 @@ export interface Asker {
   readonly scopes: ReadonlySet<Scope>;
   /** Counts a turn that they ask for; rejects with `too_many_requests`. */
   readonly countTurn: (caller: Caller) => Promise<void>;
+  /** Whether they may still be answered; to be asked again every `checkMs` of a wait. */
+  readonly isGood: () => boolean;
+  readonly checkMs: number;
   /** An absolute address on this gateway. */
   readonly addressOf: (path: string) => string;
 }

@@ -29,6 +29,9 @@ export interface Scene extends McpDeps {
   readonly caller: () => Promise<Caller>;
   readonly scopes: ReadonlySet<Scope>;
   readonly countTurn: (caller: Caller) => Promise<void>;
+  /** Whether who asks may still be answered; to be asked again every `checkMs` of a wait. */
+  readonly isGood: () => boolean;
+  readonly checkMs: number;
   /** An absolute address on this gateway. */
   readonly addressOf: (path: string) => string;
   /** Aborted when the client has gone. */

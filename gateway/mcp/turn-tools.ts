@@ -120,15 +120,24 @@ async function messageAgent(
   return readTurn(scene, caller, turn, wait);
 }
 
-async function readTurn(
-  { turns, gone }: Scene,
-  caller: Caller,
-  id: string,
-  wait: boolean,
-): Promise<ToolAnswer<TurnShown>> {
+async function readTurn(scene: Scene, caller: Caller, id: string, wait: boolean): Promise<ToolAnswer<TurnShown>> {
   const longest = caller.as ? longestWaitMs.supervisor : longestWaitMs.other;
-  const { turn, approvals } = await turns.follow(caller, id, { ms: wait ? longest : 0, signal: gone });
+  const { turn, approvals } = await whileGood(scene, (signal) =>
+    scene.turns.follow(caller, id, { ms: wait ? longest : 0, signal }),
+  );
   return answerOf(turn, approvals);
+}
+
+/** [A3] Waits as long as the client is there; one whose key is revoked meanwhile gets nothing any more. */
+async function whileGood<Result>(
+  { isGood, checkMs, gone }: Scene,
+  wait: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const revoked = new AbortController();
+  const checks = setInterval(() => isGood() || revoked.abort(), checkMs);
+  const result = await wait(AbortSignal.any([gone, revoked.signal])).finally(() => clearInterval(checks));
+  if (!isGood()) throw new GatewayError("unauthorized", "This key or token is not good any more.");
+  return result;
 }
 
 async function decide({ turns }: Scene, caller: Caller, approval: string, given: Record<string, unknown>) {

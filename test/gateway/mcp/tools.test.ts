@@ -388,6 +388,18 @@ describe("who may", () => {
   });
 });
 
+test("[A3] a call that waits is not answered once its key is revoked", async () => {
+  await close();
+  await open({ limits: { revocation_s: 0.3 } });
+  const client = await connect(await app.addKey("leaked"));
+  const { turn, session } = await client.data<TurnData>("message_agent", { agent: "coder", prompt: "x", wait: false });
+  const driver = await driverOf(session);
+  const waiting = client.fault("read_turn", { turn, wait: true });
+  await app.revokeKey("leaked");
+  expect(await waiting).toMatch(/^unauthorized/);
+  driver.finish(completed("Not for them."));
+});
+
 describe("the token of a supervising process", () => {
   /** A turn of the supervisor that runs, and a client with its process's token. */
   async function supervise(user?: string): Promise<{ lead: TurnData; client: McpClient; token: string }> {
