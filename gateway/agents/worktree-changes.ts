@@ -135,12 +135,21 @@ async function commitsOf(
   range: readonly string[],
   most: number,
 ): Promise<Commit[]> {
-  const args = ["rev-list", `--max-count=${most}`, "--format=%H%x00%cI%x00%s", ...range];
+  const args = ["rev-list", `--max-count=${most}`, "--format=%H%x00%ct%x00%s", ...range];
   const lines = linesOf(await git.run(args, { cwd: common, env: { GIT_DIR: common } }));
   return lines.flatMap((line) => {
     const [commit, at, subject] = line.split("\0");
-    return commit && at ? [{ commit, at: new Date(at).toISOString(), subject: subject ?? "" }] : [];
+    // Before each stands a line of its own, with the commit's name alone.
+    return commit && at !== undefined ? [{ commit, at: timeOf(at), subject: subject ?? "" }] : [];
   });
+}
+
+const furthestMs = 8.64e15;
+
+/** Seconds since the epoch, as far as a date can be: a commit may say anything of its time. */
+function timeOf(seconds: string): string {
+  const ms = Math.max(-furthestMs, Math.min(furthestMs, Number(seconds) * 1000));
+  return new Date(Number.isNaN(ms) ? 0 : ms).toISOString();
 }
 
 /** Untracked files, and folders with a repository of their own (with a slash at the end). As bytes: a name may be no UTF-8. */

@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openGitScene, type GitScene } from "../../support/git-scene.ts";
@@ -32,6 +32,28 @@ describe("the changes in a worktree", () => {
     expect(await scene.worktrees.changes("other")).toEqual({ branch: "sluice/other", base: null, head: null, ...none });
     expect(scene.worktrees.status("coder")).toEqual({ branch: "sluice/coder", state: "whole", base });
     expect(scene.worktrees.status("other").state).toBe("none");
+  });
+
+  test("have the time of a commit as far as a date can be, whatever it says", async () => {
+    const [tree, head] = ["HEAD^{tree}", "HEAD"].map((name) => scene.gitIn(folder, "rev-parse", name).trim());
+    const said = ["253402300800 +0000", "67768036191676799 +0000", "1700000000 +9999", "yesterday"];
+    const shown = [];
+    for (const time of said) {
+      const file = join(scene.folder, "commit");
+      const who = "Ann <ann@example.org>";
+      writeFileSync(file, `tree ${tree}\nparent ${head}\nauthor ${who} 1 +0000\ncommitter ${who} ${time}\n\nodd\n`);
+      const made = scene.gitIn(folder, "hash-object", "-t", "commit", "-w", "--literally", file).trim();
+      scene.gitIn(folder, "update-ref", "refs/heads/sluice/coder", made);
+      shown.push(...(await changes()).commits.map(({ commit: name, at }) => [name === made, at]));
+    }
+    expect(shown).toEqual([
+      [true, "+010000-01-01T00:00:00.000Z"],
+      [true, "+275760-09-13T00:00:00.000Z"],
+      [true, "2023-11-14T22:13:20.000Z"],
+      [true, "1970-01-01T00:00:00.000Z"],
+    ]);
+    const refused = await scene.worktrees.remove("coder", { force: false }).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: "conflict", extra: { work: { commits: [{ subject: "odd" }] } } });
   });
 
   test("are all of them, committed, staged, changed and untracked, and the diff is one that git applies", async () => {
