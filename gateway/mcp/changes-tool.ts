@@ -39,7 +39,9 @@ export function addChangesTool(scene: Scene): void {
 
 function pageOf(changes: AgentChanges, offset: number): z.infer<typeof output> {
   const { branch, base, commits, files, files_truncated, diff, diff_truncated } = changes;
-  const end = offset + maxDiffChars;
+  // Between the halves of a sign no client could read either page.
+  const isWithinSign = /[\ud800-\udbff]/.test(diff.charAt(offset + maxDiffChars - 1));
+  const end = offset + maxDiffChars - (isWithinSign ? 1 : 0);
   return {
     branch,
     base,

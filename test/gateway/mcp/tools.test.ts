@@ -127,6 +127,28 @@ describe("the tools", () => {
     expect(await other.fault("agent_changes", { agent: "tree" })).toMatch(/^not_found/);
   });
 
+  test("agent_changes ends no page within a sign", async () => {
+    const workspace = join(app.folder, "repository");
+    copyRepository(workspace);
+    await app.json("/api/agents", { key: mainKey, json: { name: "tree", workspace, worktree: true } });
+    const client = await connect();
+    const sent = await client.data<TurnData>("message_agent", { agent: "tree", prompt: "x", wait: false });
+    (await driverOf(sent.session)).finish();
+    const pages: string[] = [];
+    // One of the two has the halves of a sign where the page would end.
+    for (const before of ["", "x"]) {
+      writeFileSync(join(app.folder, "worktrees/tree/new.txt"), `${before}${"🦥".repeat(30_000)}\n`);
+      for (let offset: number | null = 0; offset !== null;) {
+        const page: Record<string, unknown> = await client.data("agent_changes", { agent: "tree", offset });
+        pages.push(page["diff"] as string);
+        offset = page["next_offset"] as number | null;
+      }
+    }
+    expect(pages.length).toBe(4);
+    expect(pages.every((page) => page.isWellFormed())).toBe(true);
+    expect(pages.join("").match(/🦥/gu)).toHaveLength(60_000);
+  });
+
   test("message_agent waits for the answer, and the next message goes on in the same session", async () => {
     const client = await connect();
     const asked = client.data<TurnData>("message_agent", { agent: "coder", prompt: "What is 6 × 7?" });
