@@ -1,4 +1,5 @@
-// The gateway's own page: the widget, for whoever is signed in, and how to put it into a page of one's own.
+// The gateway's own page: the widget, for whoever is signed in, and how to put it into a page of one's own. Its addresses are relative: a proxy may
+// serve the gateway below a path of its own.
 import type { Context, Hono } from "hono";
 import { html } from "hono/html";
 import type { Registry } from "../agents/registry.ts";
@@ -81,7 +82,7 @@ function page(c: Context<Env>, shown: Shown) {
 function about({ person, agent, agents, address }: Shown) {
   const snippet = `<script src="${address}/widget.js"\n  data-agent="${agent}"\n  data-token-url="/sluice-token" defer></script>`;
   const links = agents.map((name) =>
-    name === agent ? html`<strong>${name}</strong> ` : html`<a href="?agent=${name}">${name}</a> `,
+    name === agent ? html`<strong>${name}</strong> ` : html`<a href="./?agent=${name}">${name}</a> `,
   );
   const signOut = html`<form method="post" action="sign-out">
     Signed in as ${person?.key ?? ""}. <button>Sign out</button>

@@ -48,6 +48,35 @@ test("[A1] the cookie of a sign-in brings the widget, for the agent that is aske
   expect(page).toContain('action="sign-out"');
 });
 
+test("behind a proxy that serves the gateway below a path, all that its pages lead to is below it too", async () => {
+  const agents = ["default", "tester"].map((name) => readAgent({ name }));
+  const scene = await open({ agents });
+  const post = (path: string, body?: URLSearchParams) =>
+    scene.app.request(`http://localhost${path}`, {
+      method: "POST",
+      headers: { host: "localhost" },
+      ...(body ? { body } : {}),
+    });
+  const signIn = await post("/sign-in", new URLSearchParams({ key: secrets.alice }));
+  const signOut = await post("/sign-out");
+  const pageOf = async (path: string, headers: Record<string, string> = {}) =>
+    (await scene.request(path, { headers: { authorization: "", ...headers } })).text();
+  const led = (path: string, page: string) =>
+    [...page.matchAll(/ (?:href|src|action)="([^"]*)"/g)].map(
+      ([, to]) => new URL(to!, `https://x.example/below${path}`),
+    );
+  const all = [
+    ...led("/", await pageOf("/")),
+    ...led("/", await pageOf("/", { cookie: signIn.headers.get("set-cookie")!.split(";")[0]! })),
+    ...led("/sign-in", await pageOf("/sign-in?code=x")),
+    new URL(signIn.headers.get("location")!, "https://x.example/below/sign-in"),
+    new URL(signOut.headers.get("location")!, "https://x.example/below/sign-out"),
+  ].map(({ pathname, search }) => pathname + search);
+  expect(new Set(all)).toEqual(
+    new Set(["", "icon.svg", "sign-in", "sign-out", "widget.js", "?agent=tester"].map((path) => `/below/${path}`)),
+  );
+});
+
 test("without any key it has the widget with things to try", async () => {
   const scene = await open({ app: { openCaller: { key: "demo", user: null, reach: "all" } } });
   const page = await (await scene.request("/", signedOut)).text();
