@@ -13,7 +13,16 @@ export const agentName = z
 
 const seconds = z.number().positive().max(86_400);
 const modelName = z.string().regex(/^[\w.:/@[\]-]{1,200}$/, "must be a model's name");
-const toolRules = z.array(z.string().min(1).max(500)).max(500);
+/** They stand in one argument of a command line, which ends at a NUL and must not be longer than the system lets it. */
+const maxRulesBytes = 100_000;
+const toolRules = z
+  .array(z.string().min(1).max(500))
+  .max(500)
+  .refine((rules) => rules.every((rule) => !rule.includes("\u0000")), "must not contain the NUL character (U+0000)")
+  .refine(
+    (rules) => new TextEncoder().encode(rules.join(",")).length <= maxRulesBytes,
+    `must have at most ${maxRulesBytes} bytes together`,
+  );
 
 /** What the API may set too, without defaults: a field that is not given must be told from one that is. */
 const settings = {

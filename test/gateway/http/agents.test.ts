@@ -355,6 +355,13 @@ describe("[A5] what the API cannot do", () => {
     [{ name: "coder", binary: "/bin/sh" }, [400, "invalid_request", "binary"]],
     [{ name: "coder", model: "--help me" }, [400, "invalid_request", "model"]],
     [{ name: "coder", allowed_tools: "Bash" }, [400, "invalid_request", "allowed_tools"]],
+    // The CLI would be told nothing of the rules behind it.
+    [{ name: "coder", disallowed_tools: ["x\u0000", "Bash"] }, [400, "invalid_request", "disallowed_tools"]],
+    // No process starts with an argument of this length.
+    [
+      { name: "coder", allowed_tools: Array<string>(400).fill(`Bash(${"é".repeat(200)})`) },
+      [400, "invalid_request", "allowed_tools"],
+    ],
     [{ name: "coder", max_budget_usd: 0 }, [400, "invalid_request", "max_budget_usd"]],
     [{ name: "coder", spares: 21 }, [400, "invalid_request", "spares"]],
     [{ name: "coder", permission_mode: "root" }, [400, "invalid_request", "permission_mode"]],
