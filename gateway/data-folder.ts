@@ -81,13 +81,32 @@ function notWritable(path: string, what: string): SetupError {
   );
 }
 
-/** Who holds the folder, as far as it says so; undefined if nobody does or it does not. */
+/**
+ * Who holds the folder, as far as it says so; undefined if nobody does. A note that a killed gateway left counts for nothing: whoever listens
+ * at its address now would be shown a key.
+ */
 export function readHolder(folder: string): Holder | undefined {
+  const path = resolve(folder);
+  const noted = readNote(path);
+  return noted && isLocked(path) ? noted : undefined;
+}
+
+function readNote(path: string): Holder | undefined {
   try {
-    return holder.parse(JSON.parse(readFileSync(holderFile(resolve(folder)), "utf8")));
+    return holder.parse(JSON.parse(readFileSync(holderFile(path), "utf8")));
   } catch {
     // No such file, or one that is just being written: the same to whoever asks.
     return undefined;
+  }
+}
+
+function isLocked(path: string): boolean {
+  try {
+    takeLock(path).close();
+    return false;
+  } catch {
+    // Held; or not to be told, which is for whoever opens the folder to complain about.
+    return true;
   }
 }
 
@@ -100,7 +119,7 @@ function takeLock(path: string): DatabaseSync {
   } catch (error) {
     database?.close();
     if (!(error instanceof Error) || !/locked/.test(error.message)) throw notWritable(path, "locked");
-    const pid = readHolder(path)?.pid;
+    const pid = readNote(path)?.pid;
     const who = pid === undefined ? "another gateway" : `another gateway (pid ${pid})`;
     throw new SetupError(
       "data_locked",
