@@ -143,13 +143,18 @@ async function askOnce(config: Config, words: readonly string[], values: Values,
       session,
       agent,
       timing,
-      print: (text) => process.stdout.write(text),
-      printAside: (text) => process.stderr.write(`${text}\n`),
+      print: (text) => process.stdout.write(shownOn(process.stdout, text)),
+      printAside: (text) => process.stderr.write(`${shownOn(process.stderr, text)}\n`),
       unread: whenUnread(),
     });
   } finally {
     await own?.close(0);
   }
+}
+
+/** A terminal obeys control characters: a model's words must not reach its clipboard, its title or what stands there already. */
+function shownOn({ isTTY }: { isTTY?: boolean }, text: string): string {
+  return isTTY ? text.replaceAll(/[^\P{Cc}\n\t]/gu, "") : text;
 }
 
 /** When nobody reads stdout any more. Node would end the process for that, and all that it has started would be left. */

@@ -280,6 +280,18 @@ test("`ask` without a gateway starts one of its own, and ends it; a failed turn 
   expect(failed.stderr).toMatch(/\[turn_failed: \w+\]/);
 });
 
+test("`ask` lets no answer command the terminal that it is shown on, and changes none in a file", async () => {
+  const environment = { ...gatewayEnvironment(scene, { dataFolder: gateway.dataFolder }), TERM: "xterm" };
+  const args = ["ask", "demo:text One\u001b]0;owned\u0007 two\u009b2J\tthree"];
+  const terminal = spawnPty(process.execPath, [binFile, ...args], { env: environment, cols: 300 });
+  let said = "";
+  terminal.onData((text) => (said += text));
+  await new Promise((resolve) => terminal.onExit(resolve));
+  expect(said).toContain("One]0;owned two2J\tthree");
+  expect(said.replaceAll(/[\r\n\t]/g, "")).not.toMatch(/\p{Cc}/u);
+  expect((await runSluice(args, environment)).stdout).toBe("One\u001b]0;owned\u0007 two\u009b2J\tthree");
+});
+
 test("`demo` tells a person at a terminal what to try, and what it says works without a key", async () => {
   const folder = newFolder(scene, "demo");
   const dataFolder = join(folder, "data");
