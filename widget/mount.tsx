@@ -5,6 +5,7 @@ import type { Chat, ChatEvent } from "./chat.ts";
 import type { Options } from "./options.ts";
 import { App } from "./view/app.tsx";
 import { more } from "./view/chunks.ts";
+import { isTouch } from "./view/composer.tsx";
 import type { Announcer } from "./view/more/announcer.ts";
 import { createParts } from "./view/parts.ts";
 import type { Scene } from "./view/scene.ts";
@@ -51,7 +52,9 @@ export function mountViews(root: ShadowRoot | Element, mountOptions: MountOption
       before = isByPerson ? null : focused();
       isOpen.value = true;
       onOpen();
-      if (isByPerson) afterDrawing(() => composer.current?.focus());
+      // In the composer an on-screen keyboard would come up, over what is there to read.
+      const first = isTouch() ? ".panel button" : ".input";
+      if (isByPerson) afterDrawing(() => root.querySelector<HTMLElement>(first)?.focus());
     },
     close() {
       if (!isOpen.peek()) return;

@@ -166,6 +166,66 @@ test("the list of conversations by keys: what it covers is out of reach, and aft
   expect(await focused(opened)).toBe("Message");
 });
 
+test("what goes away with what it did leaves the focus where the next words are written", async () => {
+  const opened = await scene.open();
+  const { page, context, widget, send, ask, settled } = opened;
+  const press = async (name: string) => {
+    await widget.getByRole("button", { name, exact: true }).last().focus();
+    await page.keyboard.press("Enter");
+  };
+  const comesBack = async () => {
+    await expect.poll(() => focused(opened)).toBe("Message");
+  };
+  await ask("demo:long words=600");
+  await widget.evaluate((chat) => (chat as unknown as { setContext(facts: unknown): void }).setContext({ page: 1 }));
+  await press("Discard");
+  await comesBack();
+  await send("demo:long words=5000 rate=40");
+  await widget.getByText("word20 ").last().waitFor();
+  await send("demo:text waits");
+  await widget.getByText("Waiting in line").waitFor();
+  await press("Cancel");
+  await comesBack();
+  await widget.locator(".log").evaluate((log) => (log.scrollTop = 0));
+  await widget.locator(".latest").focus();
+  await page.keyboard.press("Enter");
+  await comesBack();
+  await press("Stop");
+  await comesBack();
+  await settled();
+  await send('demo:tool Bash {"command":"touch back"}');
+  await widget.locator(".approval").waitFor();
+  await press("Deny");
+  await expect.poll(() => focused(opened)).toBe("Why not? (optional)");
+  await press("Back");
+  await expect.poll(() => widget.locator("button:focus").innerText()).toBe("Deny");
+  await press("Stop");
+  await settled();
+  await context.setOffline(true);
+  await send("demo:text lost");
+  await widget.getByText("Not sent").waitFor();
+  await press("Discard");
+  await comesBack();
+});
+
+test("what goes away after the focus has left it takes it from nobody", async () => {
+  const opened = await openBubble();
+  const { page, widget, send, settled } = opened;
+  await widget.locator(".launcher").click();
+  await send("demo:long words=5000 rate=40");
+  await widget.getByText("word20 ").waitFor();
+  await widget.getByRole("button", { name: "Stop" }).focus();
+  await page.locator("#mine").focus();
+  await page.mouse.click(5, 400);
+  await page.evaluate('document.querySelector("sluice-chat").stop()');
+  await settled();
+  // Whatever would take it does so two frames later.
+  await page.evaluate(async () => {
+    for (let frames = 0; frames < 5; frames++) await new Promise(requestAnimationFrame);
+  });
+  expect(await page.evaluate("document.activeElement.localName")).toBe("body");
+});
+
 test("Enter in the middle of an input method's word sends nothing; Shift+Enter begins a line", async () => {
   const { page, widget, composer } = await scene.open();
   await composer.fill("にほん");

@@ -1,6 +1,7 @@
 // The keys that go from message to message. The Tab key stops at one message of all.
 import { isComposing } from "../composer.tsx";
 import { guardKeys } from "./guard-keys.ts";
+import { keepFocus } from "./keep-focus.ts";
 
 const stops = "article";
 
@@ -16,11 +17,13 @@ export function watchKeys(
   messages.observe(content, { childList: true });
   chooseStop(log);
   const stopGuarding = guardKeys(log.getRootNode());
+  const stopKeeping = keepFocus(log.closest<HTMLElement>(".panel")!, composer);
   log.addEventListener("keydown", onKey);
   log.addEventListener("focusin", onFocus);
   return () => {
     messages.disconnect();
     stopGuarding();
+    stopKeeping();
     log.removeEventListener("keydown", onKey);
     log.removeEventListener("focusin", onFocus);
   };

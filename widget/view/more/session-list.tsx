@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { SessionSummary } from "../../chat.ts";
 import { IconButton } from "../buttons.tsx";
-import { isComposing } from "../composer.tsx";
+import { isComposing, isTouch } from "../composer.tsx";
 import { icons } from "../icon.tsx";
 import { useScene, useWords } from "../scene.ts";
 
@@ -14,10 +14,12 @@ export function SessionList() {
   const [query, setQuery] = useState("");
   const { sessions, next, isLoading, hasFailed, more, rename } = useSessions(query);
   const search = useRef<HTMLInputElement>(null);
-  useEffect(() => search.current?.focus(), []);
+  /** By touch an on-screen keyboard would come up, over what is there to read. */
+  const focus = (field: HTMLElement | null) => isTouch() || field?.focus();
+  useEffect(() => void focus(search.current), []);
   const leave = () => {
     overlay.value = null;
-    composer.current?.focus();
+    focus(composer.current);
   };
   return (
     <div
@@ -48,10 +50,10 @@ export function SessionList() {
           <Row key={session.session} session={session} onChosen={leave} onRename={rename} />
         ))}
       </ul>
-      {isLoading && <p class="notice">{say("loading")}</p>}
-      {next !== null && !isLoading && (
-        <button type="button" class="link" onClick={more}>
-          {say("more")}
+      {isLoading && next === null && <p class="notice">{say("loading")}</p>}
+      {next !== null && (
+        <button type="button" class="link" aria-disabled={isLoading} onClick={() => isLoading || more()}>
+          {say(isLoading ? "loading" : "more")}
         </button>
       )}
     </div>

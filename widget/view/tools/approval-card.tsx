@@ -3,6 +3,7 @@ import { useRef, useState } from "preact/hooks";
 import type { ApprovalAnswer } from "../../chat.ts";
 import type { Approval } from "../../transcript.ts";
 import { useNow } from "../clock.ts";
+import { isTouch } from "../composer.tsx";
 import { Diff } from "../chunks.ts";
 import { useScene, useWords } from "../scene.ts";
 import { changesOf, describeTool, restOf } from "./tool-words.ts";
@@ -47,6 +48,12 @@ function Answer({ approval }: { readonly approval: Approval }) {
   const [reason, setReason] = useState("");
   const [isSent, answer] = useAnswer(approval);
   const field = useRef<HTMLInputElement>(null);
+  const denyButton = useRef<HTMLButtonElement>(null);
+  const turnTo = (isDenying: boolean) => {
+    setDenying(isDenying);
+    // What takes the focus is drawn by then.
+    setTimeout(() => (field.current ?? denyButton.current)?.focus());
+  };
   const deny = () => answer({ decision: "deny", message: reason.trim() || undefined });
   if (isDenying)
     return (
@@ -70,7 +77,7 @@ function Answer({ approval }: { readonly approval: Approval }) {
         <button class="button danger" disabled={isSent}>
           {say("deny")}
         </button>
-        <button type="button" class="button" onClick={() => setDenying(false)}>
+        <button type="button" class="button" onClick={() => turnTo(false)}>
           {say("back")}
         </button>
       </form>
@@ -90,16 +97,7 @@ function Answer({ approval }: { readonly approval: Approval }) {
           {say("allow_session")}
         </button>
       )}
-      <button
-        type="button"
-        class="button"
-        disabled={isSent}
-        onClick={() => {
-          setDenying(true);
-          // The field is drawn by then.
-          setTimeout(() => field.current?.focus());
-        }}
-      >
+      <button type="button" class="button" disabled={isSent} ref={denyButton} onClick={() => turnTo(true)}>
         {say("deny")}
       </button>
       <TimeLeft until={approval.expiresAt} />
@@ -115,8 +113,8 @@ export function useAnswer(approval: Approval): [boolean, (answer: ApprovalAnswer
   const answer = (given: ApprovalAnswer) => {
     setSent(true);
     openHere.delete(approval.id);
-    // The button that has the focus goes away with its card.
-    composer.current?.focus({ preventScroll: true });
+    // The button that has the focus goes away with its card. By touch an on-screen keyboard would come up.
+    if (!isTouch()) composer.current?.focus({ preventScroll: true });
     chat.approve(approval.id, given).catch(() => {
       openHere.add(approval.id);
       setSent(false);
