@@ -6,7 +6,7 @@ import { ApiProblem, problemOf } from "./problem.ts";
 import { createTokens, patienceMs } from "./tokens.ts";
 
 export interface ApiOptions {
-  /** Without a slash at its end. */
+  /** Whole, without a slash at its end. */
   readonly gateway: string;
   /** For a visitor's token, and to keep the agents of one gateway apart in `localStorage`. */
   readonly agent?: string | undefined;
@@ -51,7 +51,7 @@ export interface Api {
 
 export function createApi(options: ApiOptions): Api {
   const { gateway, agent = "", browser = thisBrowser() } = options;
-  const isElsewhere = new URL(gateway, browser.origin).origin !== browser.origin;
+  const isElsewhere = new URL(gateway).origin !== browser.origin;
   const tokens = createTokens({ ...options, browser, isElsewhere });
   const ending = new AbortController();
 

@@ -57,7 +57,8 @@ export function thisBrowser(): Browser {
     openChannel: typeof BroadcastChannel === "function" ? openChannel : undefined,
     storage: () => localStorage,
     tabStorage: () => sessionStorage,
-    origin: location.origin,
+    // That of the location is the opaque one where a page has no address of its own.
+    origin: window.origin,
     isOnline: () => navigator.onLine,
     isHidden: () => document.visibilityState === "hidden",
     window,

@@ -181,7 +181,9 @@ export class SluiceChat extends HTMLElement implements SluiceChatElement {
     this.#session = session;
     const isOpen = this.isOpen;
     this.#endLife();
-    const api = createApi({ gateway: gateway.replace(/\/$/, ""), agent, tokenUrl, getToken });
+    // Against the page's address: that of a page that has none of its own (`srcdoc`) is its parent's.
+    const { href } = new URL(gateway, document.baseURI);
+    const api = createApi({ gateway: href.replace(/\/$/, ""), agent, tokenUrl, getToken });
     const onEvent = ({ type, ...detail }: ChatEvent) => {
       this.#emit(`sluice:${type}`, detail);
       this.#life?.views?.onEvent({ type, ...detail } as ChatEvent);

@@ -139,6 +139,30 @@ test("the README's page of one's own chats with the demo, as high as the page's 
   }
 });
 
+test("on a page without an address of its own, and where the gateway's is given in short, it chats", async () => {
+  const { site, gateway } = scene;
+  const element = (more: string) =>
+    `<sluice-chat mode="inline" session="new" ${more}></sluice-chat><script type="module" src="${gateway.address}/widget.mjs"></script>`;
+  const inner = element('token-url="/sluice-token"').replaceAll('"', "&quot;");
+  const framed = await scene.open({
+    url: site.serve("/framed", `<iframe srcdoc="${inner}" style="width: 400px; height: 500px"></iframe>`),
+  });
+  const own = await framed.context.newPage();
+  await own.route("**/own", (route) => route.fulfill({ contentType: "text/html", body: element('gateway="/"') }));
+  await own.route("**/api/**", (route) =>
+    route.continue({ headers: { ...route.request().headers(), ...gateway.headers } }),
+  );
+  await own.goto(`${gateway.address}/own`);
+  for (const place of [framed.page.frameLocator("iframe"), own]) {
+    const chat = place.locator("sluice-chat");
+    await chat.locator("textarea.input").fill("demo:text Hello from **here**");
+    await chat.locator("textarea.input").press("Enter");
+    await chat.locator(".answer .md strong", { hasText: "here" }).waitFor();
+    await chat.locator(".stop").waitFor({ state: "detached" });
+  }
+  expect(framed.complaints).toEqual([]);
+});
+
 test("on a page that the gateway does not allow, who embeds it reads in the console where to look", async () => {
   const { site } = scene;
   const url = site.serve("/elsewhere", here(snippet("embed"))).replace("localhost", "127.0.0.1");
