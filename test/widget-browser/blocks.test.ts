@@ -108,6 +108,16 @@ describe("where one group ends and the next begins there is the same room as els
   });
 });
 
+test("what is copied from around a block of code has the code, and nothing of its head", async () => {
+  const { page, close } = await draw("before\n\n```ts\nconst one = 1;\n```\n\nafter\n");
+  await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await page.locator("sluice-chat .md").evaluate((text) => getSelection()!.selectAllChildren(text));
+  await page.keyboard.press("Control+c");
+  const copied = await page.evaluate(() => navigator.clipboard.readText());
+  expect(copied.split(/\n+/)).toEqual(["before", "const one = 1;", "after"]);
+  await close();
+});
+
 test("what scrolls sideways takes the focus by keys, and shows that", async () => {
   const wide = "wide".repeat(40);
   const { page, close } = await draw(`\`\`\`\n${wide}\n\`\`\`\n\n| ${wide} |\n|---|\n| x |\n`);
