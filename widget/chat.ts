@@ -169,7 +169,10 @@ export function createChat({ api, agent, session: asked, onEvent, browser = this
   });
   let place = prompts.show(null);
   const stopNoting = effect(() => {
-    if (turns.value) untracked(prompts.refresh);
+    if (!turns.value) return;
+    untracked(prompts.refresh);
+    // The gateway is there: it may have taken what it has not answered.
+    untracked(prompts.resendLost);
   });
   const here = () => place;
   /** That somebody is signed out is a state; why, is for who embeds the widget. */

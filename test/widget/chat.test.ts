@@ -221,6 +221,22 @@ describe("prompts that do not arrive", () => {
     expect(turns).toHaveLength(1);
   });
 
+  test("[T3] one whose answer was lost is not called unsent once the conversation shows it", async () => {
+    const opened = chats.open();
+    await chats.say(opened, "one", "first");
+    await isLive(opened);
+    scene.intercept = (request) => {
+      if (!request.url.endsWith("/api/turns")) return undefined;
+      scene.intercept = () => undefined;
+      return Promise.resolve(scene.app.app.fetch(request)).then(() => Promise.reject(new TypeError("reset")));
+    };
+    await chats.say(opened, "two", "second");
+    await until("nothing is pending", () => opened.chat.pending.peek().length === 0);
+    await shows(opened, ["one", "first", "two", "second"]);
+    const { turns } = await scene.app.json<{ turns: unknown[] }>("/api/turns", { key: mainKey });
+    expect(turns).toHaveLength(2);
+  });
+
   test("those sent while offline go out by themselves when the connection is back", async () => {
     const opened = chats.open();
     await chats.say(opened, "one", "first");
