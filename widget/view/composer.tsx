@@ -59,10 +59,11 @@ export function Composer() {
             send();
           }}
           onPaste={(event) => {
-            const files = [...(event.clipboardData?.files ?? [])];
-            if (files.length === 0) return;
+            const { files, types } = event.clipboardData!;
+            // Cells and formatted words bring a picture of themselves along.
+            if (files.length === 0 || ["text/html", "text/plain"].every((type) => types.includes(type))) return;
             event.preventDefault();
-            void chat.addImages(files);
+            void chat.addImages([...files]);
           }}
         />
         <div class="composer-row">
