@@ -126,5 +126,5 @@ const style = html`
   #2a3238); border-radius: 10px; background: light-dark(#fff, #16191c); font-size: 0.8rem; } #chat { height: calc(100dvh
   - 5rem); min-height: 24rem; } #chat sluice-chat { height: 100%; } button { font: inherit; } @media (max-width: 900px)
   { main { grid-template-columns: minmax(0, 44rem); gap: 1rem; padding: 0; } #chat { grid-row: 1; height: 100dvh; }
-  #about { padding: 1.5rem; } }
+  #about { padding: 1.5rem; } } @media print { #chat { height: auto; } }
 `;

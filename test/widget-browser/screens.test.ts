@@ -91,6 +91,77 @@ test("on a phone the panel fills the screen, leaves room for the on-screen keybo
   await widget.getByRole("button", { name: "Copy answer" }).waitFor();
 });
 
+test("by touch no act but a tap into a field brings up the on-screen keyboard", async () => {
+  const opened = await openHost(bubble, { viewport: { width: 390, height: 700 }, hasTouch: true, isMobile: true });
+  const { page, widget, composer, settled } = opened;
+  const fields: string[] = [];
+  await page.exposeFunction("noteField", (name: string) => fields.push(name));
+  await page.evaluate(() =>
+    addEventListener("focusin", (event) => {
+      const target = event.composedPath()[0] as Element;
+      const { noteField } = globalThis as unknown as { noteField(name: string): void };
+      if (target.matches("input, textarea")) noteField(target.getAttribute("aria-label") ?? "");
+    }),
+  );
+  await widget.locator(".launcher").tap();
+  await expect.poll(() => widget.locator(".panel :focus").count()).toBe(1);
+  expect(fields).toEqual([]);
+  await composer.tap();
+  await composer.fill('demo:tool Bash {"command":"touch tapped"}');
+  await widget.getByRole("button", { name: "Send" }).tap();
+  await widget.locator(".approval").waitFor();
+  await composer.blur();
+  fields.length = 0;
+  await widget.getByRole("button", { name: "Allow", exact: true }).tap();
+  await settled();
+  await expect.poll(() => widget.locator("article:focus").count()).toBe(1);
+  await widget.getByRole("button", { name: "Conversations" }).tap();
+  await widget.locator(".session").first().tap();
+  await widget.locator(".sessions").waitFor({ state: "detached" });
+  await widget.getByRole("button", { name: "Close" }).tap();
+  await widget.locator(".panel.is-open").waitFor({ state: "detached" });
+  expect(fields).toEqual([]);
+});
+
+test("in a low window a long draft leaves room for the conversation and for its buttons", async () => {
+  const opened = await scene.open({ viewport: { width: 320, height: 256 } });
+  const { widget, composer, ask } = opened;
+  await ask("demo:text one");
+  await composer.fill("a line\n".repeat(40));
+  const [panel, log, send] = [await box(opened, ".panel"), await box(opened, ".log"), await box(opened, ".send")];
+  expect(log.height).toBeGreaterThanOrEqual(48);
+  expect(send.y + send.height).toBeLessThanOrEqual(panel.y + panel.height);
+  const first = await widget.locator(".input").evaluate((field) => {
+    field.scrollTop = 0;
+    return field.clientHeight;
+  });
+  expect(first).toBeGreaterThan(30);
+});
+
+test("printed, a conversation that stands in the page is there whole, and one that lies over it is not", async () => {
+  const opened = await scene.open({ viewport: { width: 800, height: 600 } });
+  const { page, widget, ask } = opened;
+  await ask("demo:long words=900");
+  await ask(`demo:text the end\n\n\`\`\`\n${"wide ".repeat(60)}\n\`\`\``);
+  await page.emulateMedia({ media: "print" });
+  const cut = await widget.locator(".panel").evaluate((panel) => {
+    const lowest = Math.max(...[...panel.querySelectorAll(".md *")].map((one) => one.getBoundingClientRect().bottom));
+    return [panel, ...panel.querySelectorAll("*")]
+      .filter((one) => !one.closest(".sr, svg") && getComputedStyle(one).overflow !== "visible")
+      .filter((one) => one.scrollHeight > one.clientHeight + 1 || one.scrollWidth > one.clientWidth + 1)
+      .map((one) => one.className)
+      .concat(lowest + scrollY > document.documentElement.scrollHeight ? ["page"] : []);
+  });
+  expect(cut).toEqual([]);
+  expect(await widget.locator(".panel").evaluate((panel) => panel.clientHeight)).toBeGreaterThan(1000);
+  expect(await widget.locator(".composer, .header-buttons, .actions").locator("visible=true").count()).toBe(0);
+  const over = await openHost(bubble);
+  await over.widget.locator(".launcher").click();
+  await over.ask("demo:text over the page");
+  await over.page.emulateMedia({ media: "print" });
+  expect(await over.widget.locator(".panel").isVisible()).toBe(false);
+});
+
 /** Chromium without a screen has no on-screen keyboard: the page is told what it would be told. */
 async function keyboardTakes(page: Page, pixels: number): Promise<void> {
   await page.evaluate((taken) => {
@@ -152,6 +223,15 @@ test("images are pasted and dropped", async () => {
   await give("drop");
   await widget.getByRole("img", { name: "drop.png" }).waitFor();
   await expect.poll(() => widget.locator(".draft-images .ready").count()).toBe(2);
+  // Copied cells and formatted words bring a picture of themselves along: they are text.
+  const isKept = await composer.evaluate((field) => {
+    const transfer = new DataTransfer();
+    for (const type of ["text/plain", "text/html"]) transfer.setData(type, "cells");
+    transfer.items.add(new File(["x"], "cells.png", { type: "image/png" }));
+    const how = { bubbles: true, composed: true, cancelable: true, clipboardData: transfer };
+    return field.dispatchEvent(new ClipboardEvent("paste", how));
+  });
+  expect([isKept, await widget.locator(".draft-images li").count()]).toEqual([true, 2]);
   // A text that is dropped goes where the browser puts it; a file that cannot be sent is said.
   const isTaken = (text: string, type: string) =>
     composer.evaluate(

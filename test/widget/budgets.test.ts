@@ -18,7 +18,7 @@ const budgets: Readonly<Record<string, number>> = {
   /** What an edit changes, line by line. */
   diff: 1 * kilobyte,
   /** What can be done with messages, failures, menu, list of conversations, images, announcements. */
-  more: 8.75 * kilobyte,
+  more: 9.25 * kilobyte,
   "more-acts": 1.5 * kilobyte,
   /** For the fifth conversation in one browser; and for one that is shown a second time. */
   polling: 0.75 * kilobyte,

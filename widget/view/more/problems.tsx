@@ -35,7 +35,8 @@ export function NotSent({ id, problem }: { readonly id: string; readonly problem
       <p>
         <Icon path={moreIcons.warning} />
         <span>
-          <strong>{say("not_sent")}</strong>: {say.code(problem.code) ?? problem.detail}
+          <strong>{say("not_sent")}</strong>:{" "}
+          {chat.connection.value === "gone" ? say("gone") : (say.code(problem.code) ?? problem.detail)}
         </span>
       </p>
       <div class="row">
