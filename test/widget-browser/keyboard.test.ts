@@ -264,6 +264,13 @@ describe("a screen reader", () => {
     await opened.ask("demo:text The tide is **out**.");
     await expect.poll(said).toContain("Answer: The tide is out.");
     expect(await said()).toEqual(["Answering", "Answer: The tide is out."]);
+    await opened.context.grantPermissions(["clipboard-write"]);
+    await opened.widget.getByRole("button", { name: "Copy answer" }).press("Enter");
+    await expect.poll(said).toContain("Copied");
+    await opened.widget.getByRole("button", { name: "Conversations" }).press("Enter");
+    await opened.widget.getByRole("searchbox").fill("words that nobody has said");
+    await expect.poll(said).toContain("Nothing here");
+    await opened.page.keyboard.press("Escape");
     expect(await opened.widget.locator(".log").getAttribute("aria-live")).toBeNull();
     const words = scaled({ short: 2000, long: 12_500 });
     await opened.ask(`demo:long words=${words}`);
@@ -298,5 +305,8 @@ describe("a screen reader", () => {
     await expect.poll(said).toContain("Stopped");
     await opened.ask("demo:error status=400");
     await expect.poll(said).toContain("The model does not answer");
+    await opened.context.setOffline(true);
+    await opened.send("demo:text lost");
+    await expect.poll(said).toContain("Not sent: The service cannot be reached");
   });
 });

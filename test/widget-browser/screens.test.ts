@@ -142,7 +142,7 @@ test("printed, a conversation that stands in the page is there whole, and one th
   const opened = await scene.open({ viewport: { width: 800, height: 600 } });
   const { page, widget, ask } = opened;
   await ask("demo:long words=900");
-  await ask(`demo:text the end\n\n\`\`\`\n${"wide ".repeat(60)}\n\`\`\``);
+  await ask("demo:markdown");
   await page.emulateMedia({ media: "print" });
   const cut = await widget.locator(".panel").evaluate((panel) => {
     const lowest = Math.max(...[...panel.querySelectorAll(".md *")].map((one) => one.getBoundingClientRect().bottom));

@@ -23,8 +23,10 @@ export function Problem({ problem }: { readonly problem: ChatProblem }) {
 }
 
 export function NotSent({ id, problem }: { readonly id: string; readonly problem: ChatProblem }) {
-  const { chat } = useScene();
+  const { chat, alert } = useScene();
   const say = useWords();
+  const why = chat.connection.value === "gone" ? say("gone") : (say.code(problem.code) ?? problem.detail);
+  useEffect(() => void (alert.value = `${say("not_sent")}: ${why}`), [problem]);
   // Why, a browser tells no script. Whoever embeds the widget reads here where to look.
   useEffect(() => {
     if (problem.code === "unreachable" && navigator.onLine)
@@ -35,8 +37,7 @@ export function NotSent({ id, problem }: { readonly id: string; readonly problem
       <p>
         <Icon path={moreIcons.warning} />
         <span>
-          <strong>{say("not_sent")}</strong>:{" "}
-          {chat.connection.value === "gone" ? say("gone") : (say.code(problem.code) ?? problem.detail)}
+          <strong>{say("not_sent")}</strong>: {why}
         </span>
       </p>
       <div class="row">

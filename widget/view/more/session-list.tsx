@@ -9,11 +9,13 @@ import { useScene, useWords } from "../scene.ts";
 const typingMs = 250;
 
 export function SessionList() {
-  const { overlay, composer } = useScene();
+  const { overlay, composer, polite } = useScene();
   const say = useWords();
   const [query, setQuery] = useState("");
   const { sessions, next, isLoading, hasFailed, more, rename } = useSessions(query);
   const search = useRef<HTMLInputElement>(null);
+  const isNone = !isLoading && !hasFailed && sessions.length === 0;
+  useEffect(() => void (isNone && (polite.value = say("no_sessions"))), [isNone]);
   /** By touch an on-screen keyboard would come up, over what is there to read. */
   const focus = (field: HTMLElement | null) => isTouch() || field?.focus();
   useEffect(() => void focus(search.current), []);
@@ -44,7 +46,7 @@ export function SessionList() {
         ref={search}
         onInput={({ currentTarget }) => setQuery(currentTarget.value)}
       />
-      {!isLoading && !hasFailed && sessions.length === 0 && <p class="notice">{say("no_sessions")}</p>}
+      {isNone && <p class="notice">{say("no_sessions")}</p>}
       <ul>
         {sessions.map((session) => (
           <Row key={session.session} session={session} onChosen={leave} onRename={rename} />
