@@ -5,7 +5,7 @@ import type { Chat, ChatEvent } from "./chat.ts";
 import type { Options } from "./options.ts";
 import { App } from "./view/app.tsx";
 import { more } from "./view/chunks.ts";
-import { isTouch } from "./view/composer.tsx";
+import { isTouch } from "./view/keyboards.ts";
 import type { Announcer } from "./view/more/announcer.ts";
 import { createParts } from "./view/parts.ts";
 import type { Scene } from "./view/scene.ts";

@@ -4,6 +4,7 @@ import { IconButton } from "./buttons.tsx";
 import { ContextChip } from "./blocks.tsx";
 import { AddImage, DraftImages } from "./chunks.ts";
 import { Icon, icons } from "./icon.tsx";
+import { isComposing, isTouch } from "./keyboards.ts";
 import { useScene, useWords } from "./scene.ts";
 
 export function Composer() {
@@ -113,19 +114,6 @@ function fit(field: HTMLTextAreaElement): void {
   if (fitsItself) return;
   field.style.height = "auto";
   if (field.scrollHeight > 0) field.style.height = `${field.scrollHeight}px`;
-}
-
-/** `Process` of an input method, in browsers that do not say `isComposing` at its last key. */
-const imeKeyCode = 229;
-
-/** The key is the input method's. */
-export function isComposing({ isComposing, keyCode }: KeyboardEvent): boolean {
-  return isComposing || keyCode === imeKeyCode;
-}
-
-/** On-screen keyboards have no Shift+Enter: there Enter begins a line, and the button sends. */
-export function isTouch(): boolean {
-  return matchMedia("(pointer: coarse)").matches;
 }
 
 /** Arrow-up in an empty field, or in an earlier prompt that was not changed, brings the one before. */

@@ -1,6 +1,7 @@
 // The panel: head, conversation, composer; what is dropped on it, and the keys that it keeps to itself.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { Composer, isComposing } from "./composer.tsx";
+import { Composer } from "./composer.tsx";
+import { isComposing } from "./keyboards.ts";
 import { Header } from "./header.tsx";
 import { useLater } from "./lazy.tsx";
 import { Log } from "./log.tsx";

@@ -1,7 +1,7 @@
 // A prompt that is written anew.
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { EditProps } from "../chunks.ts";
-import { isComposing, isTouch } from "../composer.tsx";
+import { isComposing, isTouch } from "../keyboards.ts";
 import { useScene, useWords } from "../scene.ts";
 
 export function Edit({ turn, text, onEnd }: EditProps) {

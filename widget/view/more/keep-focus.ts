@@ -1,6 +1,6 @@
 // A button that goes away with what it did (Stop, Cancel, Discard …) takes the focus with it, and browsers then begin anew at the top of the
 // page. Here whoever works by keys goes on where the next words are written.
-import { isTouch } from "../composer.tsx";
+import { isTouch } from "../keyboards.ts";
 
 /** Watches the panel until the function that it returns is called. */
 export function keepFocus(panel: HTMLElement, composer: { readonly current: HTMLElement | null }): () => void {

@@ -1,5 +1,5 @@
 // The keys that go from message to message. The Tab key stops at one message of all.
-import { isComposing } from "../composer.tsx";
+import { isComposing } from "../keyboards.ts";
 import { guardKeys } from "./guard-keys.ts";
 import { keepFocus } from "./keep-focus.ts";
 

@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { SessionSummary } from "../../chat.ts";
 import { IconButton } from "../buttons.tsx";
-import { isComposing, isTouch } from "../composer.tsx";
+import { isComposing, isTouch } from "../keyboards.ts";
 import { icons } from "../icon.tsx";
 import { useScene, useWords } from "../scene.ts";
 

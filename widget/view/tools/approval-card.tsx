@@ -3,7 +3,7 @@ import { useRef, useState } from "preact/hooks";
 import type { ApprovalAnswer } from "../../chat.ts";
 import type { Approval } from "../../transcript.ts";
 import { useNow } from "../clock.ts";
-import { isTouch } from "../composer.tsx";
+import { isTouch } from "../keyboards.ts";
 import { Diff } from "../chunks.ts";
 import { useScene, useWords } from "../scene.ts";
 import { changesOf, describeTool, restOf } from "./tool-words.ts";
