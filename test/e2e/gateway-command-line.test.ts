@@ -16,6 +16,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { spawn as spawnPty } from "node-pty";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { readHolder } from "../../gateway/data-folder.ts";
 import { readSelfMadeKey } from "../../gateway/keys.ts";
 import {
   binFile,
@@ -30,11 +31,6 @@ import {
 import { startProxy } from "../support/proxy.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
 import { until } from "../support/wait.ts";
-
-interface Holder {
-  readonly pid: number;
-  readonly address: string;
-}
 
 let scene: Scene;
 let gateway: ChildGateway;
@@ -260,7 +256,7 @@ test.each(["SIGTERM", "SIGKILL"] as const)(
     });
     const lock = join(dataFolder, "lock.json");
     const holder = await until("the gateway", () => {
-      const { pid, address } = existsSync(lock) ? (JSON.parse(readFileSync(lock, "utf8")) as Partial<Holder>) : {};
+      const { pid, address } = readHolder(dataFolder) ?? {};
       return pid !== undefined && address !== undefined && { pid, address };
     });
     expect(holder.pid).not.toBe(starter.pid);
