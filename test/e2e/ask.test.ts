@@ -237,7 +237,7 @@ describe("doctor", () => {
   test("exits 1 without the CLI and says how to get it", async () => {
     const outcome = await sluice(["doctor"], { SLUICE_CLAUDE: "/nowhere/claude" });
     expect(outcome.code).toBe(1);
-    expect(outcome.stdout).toMatch(/^FAIL {2}claude CLI .*\/nowhere\/claude\.\n.*→ .*SLUICE_CLAUDE/m);
+    expect(outcome.stdout).toMatch(/^FAIL {2}claude CLI .*\/nowhere\/claude, .*\n.*→ .*SLUICE_CLAUDE/m);
   });
 
   test("[P8] a data folder that a running gateway holds is well", async () => {
