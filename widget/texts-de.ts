@@ -149,7 +149,7 @@ export const german: Texts = {
   unsupported_media_type: "Dateien dieser Art können nicht gesendet werden",
   not_logged_in: "Der Dienst ist bei seinem Modell nicht angemeldet",
   overloaded: "Das Modell ist überlastet",
-  api_error: "Das Modell antwortet nicht",
+  api_error: "Das Modell konnte nicht antworten",
   turn_timeout: "Das hat zu lange gedauert",
   silence_timeout: "Zu lange war nichts zu hören",
   gateway_restarted: "Der Dienst wurde neu gestartet",

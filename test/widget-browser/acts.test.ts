@@ -146,3 +146,19 @@ test("a draft is kept over a reload, for its conversation alone", async () => {
   await widget.getByRole("button", { name: "New conversation" }).click();
   await expect.poll(() => composer.inputValue()).toBe("");
 });
+
+test("a prompt to a conversation that was deleted elsewhere can begin another one", async () => {
+  const { widget, ask, send } = await scene.open();
+  await ask("demo:text Soon deleted.");
+  const { sessions } = (await (await scene.gateway.fetch("/api/sessions?limit=1")).json()) as {
+    sessions: { session: string }[];
+  };
+  await scene.gateway.fetch(`/api/sessions/${sessions[0]!.session}`, { method: "DELETE" });
+  await widget.locator(".status").getByText("This conversation is gone").waitFor();
+  await send("demo:text Begun anew.");
+  const unsent = widget.locator(".pending .failure");
+  await unsent.getByText("This conversation is gone").waitFor();
+  await unsent.getByRole("button", { name: "New conversation" }).click();
+  await widget.locator(".answer").getByText("Begun anew.", { exact: true }).waitFor();
+  expect(await widget.getByText("Soon deleted.").count()).toBe(0);
+});

@@ -77,7 +77,7 @@ test("a suggestion is sent with a press; a new conversation begins empty, and th
   await widget.getByText("How can I help?").waitFor();
   await widget.getByRole("button", { name: "Conversations" }).click();
   await widget.getByRole("searchbox").fill("nothing of the kind");
-  await widget.getByText("Nothing here").waitFor();
+  await widget.locator(".sessions").getByText("Nothing here").waitFor();
   await widget.getByRole("searchbox").fill("table cod");
   await widget.locator(".session", { hasText: "Show me a table" }).click();
   await widget.locator(".answer table").waitFor();

@@ -304,7 +304,7 @@ describe("a screen reader", () => {
     expect((await said()).filter((words) => words === "Answering")).toHaveLength(1);
     await expect.poll(said).toContain("Stopped");
     await opened.ask("demo:error status=400");
-    await expect.poll(said).toContain("The model does not answer");
+    await expect.poll(said).toContain("The model could not answer");
     await opened.context.setOffline(true);
     await opened.send("demo:text lost");
     await expect.poll(said).toContain("Not sent: The service cannot be reached");

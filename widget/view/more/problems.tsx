@@ -25,7 +25,8 @@ export function Problem({ problem }: { readonly problem: ChatProblem }) {
 export function NotSent({ id, problem }: { readonly id: string; readonly problem: ChatProblem }) {
   const { chat, alert } = useScene();
   const say = useWords();
-  const why = chat.connection.value === "gone" ? say("gone") : (say.code(problem.code) ?? problem.detail);
+  const isGone = chat.connection.value === "gone";
+  const why = isGone ? say("gone") : (say.code(problem.code) ?? problem.detail);
   useEffect(() => void (alert.value = `${say("not_sent")}: ${why}`), [problem]);
   // Why, a browser tells no script. Whoever embeds the widget reads here where to look.
   useEffect(() => {
@@ -41,13 +42,35 @@ export function NotSent({ id, problem }: { readonly id: string; readonly problem
         </span>
       </p>
       <div class="row">
-        <button type="button" class="button" onClick={() => void chat.resend(id)}>
-          {say("resend")}
-        </button>
+        {isGone ? (
+          <Anew id={id} />
+        ) : (
+          <button type="button" class="button" onClick={() => void chat.resend(id)}>
+            {say("resend")}
+          </button>
+        )}
         <button type="button" class="button" onClick={() => chat.dropPending(id)}>
           {say("discard")}
         </button>
       </div>
     </div>
+  );
+}
+
+/** Where its conversation is gone a prompt can begin another one, but for images: these were that one's. */
+function Anew({ id }: { readonly id: string }) {
+  const { chat } = useScene();
+  const say = useWords();
+  const prompt = chat.pending.value.find((one) => one.id === id);
+  if (!prompt || prompt.images.length > 0) return null;
+  const sendAnew = () => {
+    chat.dropPending(id);
+    chat.newSession();
+    void chat.send(prompt.text);
+  };
+  return (
+    <button type="button" class="button" onClick={sendAnew}>
+      {say("new_session")}
+    </button>
   );
 }

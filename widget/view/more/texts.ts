@@ -50,7 +50,7 @@ export const english: MoreTexts = {
   unsupported_media_type: "Files of this kind cannot be sent",
   not_logged_in: "The service is not signed in to its model",
   overloaded: "The model is overloaded",
-  api_error: "The model does not answer",
+  api_error: "The model could not answer",
   turn_timeout: "This took too long",
   silence_timeout: "Nothing was heard for too long",
   gateway_restarted: "The service was restarted",
