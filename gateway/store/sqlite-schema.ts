@@ -200,8 +200,10 @@ export const migrations: readonly string[] = [
   ALTER TABLE turn_usage ADD COLUMN api_key_source TEXT;
   CREATE INDEX turn_usage_by_agent ON turn_usage (agent, state, ended_at);
   `,
-  // Sums of turn_usage for each day of UTC: what is asked for grows with days and users then, not with turns.
+  // Sums of turn_usage for each day of UTC: what is asked for grows with days and users then, not with turns; nothing looks for turns by
+  // their time any more.
   `
+  DROP INDEX turn_usage_by_time;
   CREATE TABLE usage_days (
     day TEXT NOT NULL,
     agent TEXT NOT NULL,
