@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import { z } from "zod";
 import { levelsBelow } from "./agents/levels.ts";
 import { agentConfig, agentFault, type AgentConfig } from "./protocol/agents.ts";
+import { isolations, type IsolationWish } from "./protocol/box.ts";
 import { permissionModes, type PermissionMode } from "./protocol/codes.ts";
 import { SetupError } from "./protocol/errors.ts";
 import { check, nearest } from "./protocol/faults.ts";
@@ -26,6 +27,12 @@ export interface Config {
   /** The widest mode that an agent may be given by API. */
   readonly permissionCeiling: PermissionMode;
   readonly limits: Limits;
+  /** Whether sessions run in boxes. */
+  readonly isolation: IsolationWish;
+  /** Of a gateway that is root: the user of its sessions. */
+  readonly boxUid: number | undefined;
+  /** The configuration file that was read. */
+  readonly file: string | undefined;
   readonly logLevel: string;
   /** The gateway's own environment, of which processes get an allow-list. */
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -68,6 +75,8 @@ export const configFile = z.strictObject({
   allowed_origins: z.array(origin).optional(),
   workspace_roots: z.array(path).optional(),
   permission_ceiling: z.enum(permissionModes).optional(),
+  isolation: z.enum(isolations).optional(),
+  box_uid: z.int().positive().max(4_294_967_294).optional(),
 });
 
 /** A secret travels in a header, where clients write other signs than those of ASCII in different ways. */
@@ -121,7 +130,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     throw invalid(`${unknown}: is no variable of Sluice${near === undefined ? "" : `; did you mean \`${near}\`?`}`);
   }
   const env = checked(variables, environment, "");
-  const file = readFile(env.SLUICE_CONFIG);
+  const { content: file, path: filePath } = readFile(env.SLUICE_CONFIG);
   const publicHost = env.SLUICE_PUBLIC_URL === undefined ? [] : [new URL(env.SLUICE_PUBLIC_URL).hostname];
   const config: Config = {
     host: env.SLUICE_HOST,
@@ -137,6 +146,9 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     // What changes something, or leaves the workspace, still asks a person.
     permissionCeiling: file.permission_ceiling ?? "default",
     limits: file.limits ?? limits.parse({}),
+    isolation: file.isolation ?? "auto",
+    boxUid: file.box_uid,
+    file: filePath,
     logLevel: env.SLUICE_LOG,
     environment: Object.freeze(withAbsoluteFolder(environment)),
   };
@@ -165,13 +177,13 @@ function checkLevels({ agents, limits: { processes, supervise_depth: most } }: C
   }
 }
 
-function readFile(named: string | undefined): z.infer<typeof configFile> {
+function readFile(named: string | undefined): { content: z.infer<typeof configFile>; path?: string } {
   const file = named ?? defaultFile;
   let text: string;
   try {
     text = readFileSync(file, "utf8");
   } catch {
-    if (named === undefined) return {};
+    if (named === undefined) return { content: {} };
     throw invalid(`SLUICE_CONFIG: ${file} cannot be read`);
   }
   let value: unknown;
@@ -180,7 +192,7 @@ function readFile(named: string | undefined): z.infer<typeof configFile> {
   } catch (error) {
     throw invalid(`${file} is no valid JSON: ${error instanceof Error ? error.message : ""}`);
   }
-  return checked(configFile, value, `${file}: `);
+  return { content: checked(configFile, value, `${file}: `), path: resolve(file) };
 }
 
 function checked<Schema extends z.ZodType>(schema: Schema, value: unknown, prefix: string): z.infer<Schema> {

@@ -14,10 +14,12 @@ export interface DataFolder {
   readonly path: string;
   /** Private folders of live processes. */
   readonly run: string;
-  /** Where sessions are brought back to from snapshots. */
+  /** The folders of sessions: what the CLI keeps of them, a home, a workspace. */
   readonly sessions: string;
-  /** The workspace of agents that name none. */
-  readonly workspace: string;
+  /** Copies of the CLI that boxes run. */
+  readonly cli: string;
+  /** A login on disk that boxes may have. */
+  readonly login: string;
   /** Git worktrees of agents. */
   readonly worktrees: string;
   /** Tells others where this gateway listens. */
@@ -29,7 +31,7 @@ export interface DataFolder {
 export function openDataFolder(folder: string): DataFolder {
   const path = resolve(folder);
   try {
-    for (const part of [path, join(path, "run"), join(path, "workspace")]) makeFolder(part);
+    for (const part of [path, join(path, "run"), join(path, "sessions")]) makeFolder(part);
     accessSync(path, constants.W_OK);
   } catch {
     throw notWritable(path, "written");
@@ -41,7 +43,8 @@ export function openDataFolder(folder: string): DataFolder {
     path,
     run: join(path, "run"),
     sessions: join(path, "sessions"),
-    workspace: join(path, "workspace"),
+    cli: join(path, "cli"),
+    login: join(path, "login"),
     worktrees: join(path, "worktrees"),
     announce: (address) => say({ pid: process.pid, address }),
     release() {

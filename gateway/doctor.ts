@@ -110,10 +110,10 @@ async function checkData(config: Config): Promise<Finding> {
   });
 }
 
-async function checkAgents({ agents, dataFolder }: Config): Promise<Finding> {
+async function checkAgents({ agents }: Config): Promise<Finding> {
   return finding("workspaces", async () => {
     checkWorkspaces(agents);
-    return agents.map(({ name, workspace = join(dataFolder, "workspace") }) => `${name}: ${workspace}`).join(", ");
+    return agents.map(({ name, workspace = "a folder for each session" }) => `${name}: ${workspace}`).join(", ");
   });
 }
 

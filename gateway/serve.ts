@@ -10,7 +10,7 @@ import { createSnapshots } from "./agents/snapshots.ts";
 import { createRegistry, type Registry } from "./agents/registry.ts";
 import { addStored } from "./agents/settings.ts";
 import { createSupervisors } from "./agents/supervisors.ts";
-import { workspaceOf } from "./agents/workspace.ts";
+import { workplaceOf } from "./agents/workspace.ts";
 import { createWorktrees, type Worktrees } from "./agents/worktrees.ts";
 import { createApp } from "./app.ts";
 import { credentialOf } from "./claude/credential.ts";
@@ -21,6 +21,7 @@ import { measureMemory } from "./claude/process-memory.ts";
 import { sweep } from "./claude/run-folder.ts";
 import type { Config } from "./config.ts";
 import { openDataFolder } from "./data-folder.ts";
+import { openIsolation } from "./isolation.ts";
 import { mcpPath } from "./http/auth/identity.ts";
 import { createKeyRing, nobodysHash, type ServiceKey } from "./http/auth/key-ring.ts";
 import { createSigner } from "./http/auth/signed.ts";
@@ -81,7 +82,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
       logger,
     });
     const log = createEventLog(store, Date.now, login.note);
-    const places = { environment: config.environment, restored: data.sessions };
+    const places = { environment: config.environment, sessions: data.sessions };
     const snapshots = createSnapshots({
       places,
       commit: log.commit,
@@ -98,6 +99,9 @@ export async function startGateway(config: Config, { logger, version, openCaller
     });
     opened.defer(() => worktrees.close());
     await checkWorktrees(config, worktrees);
+    const isolation = await openIsolation({ config, data, cli, logger, agents: () => registry.agents });
+    const { boxes } = isolation;
+    opened.defer(() => isolation.close());
     const newTurnId = createTurnIds();
     const onBug = (error: unknown, id: string) => logger.error({ err: error, id }, "bug");
     let turns: Turns;
@@ -110,15 +114,17 @@ export async function startGateway(config: Config, { logger, version, openCaller
       freeMemory: () => process.availableMemory(),
       measureMemory,
       start: async (agent, session, isAnew) => {
-        const origin = isAnew ? anew(session, places) : await originOf(session, { store, places });
-        const workspace = await workspaceOf(agent, { worktrees, shared: data.workspace });
+        const isBoxed = boxes !== undefined;
+        const origin = isAnew ? anew(session, places) : await originOf(session, { store, places, isBoxed });
+        const workplace = await workplaceOf(agent, session, { worktrees, sessions: data.sessions });
         return supervisors.start(agent, session, (supervision) =>
           startDriver({
             origin,
             binary: cli.path,
             agent,
             session,
-            workspace,
+            workspace: workplace.folder,
+            box: boxes?.opener(agent, session, workplace),
             runFolder: data.run,
             environment: config.environment,
             supervision,
@@ -162,6 +168,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
       pool,
       worktrees,
       bounds: config,
+      checkReach: isolation.checkReach,
       credentialOf: credential,
     });
     const app = createApp({
@@ -226,6 +233,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
       await log.close();
       await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 500).unref())]);
       server.closeAllConnections();
+      isolation.close();
       await store.close();
       data.release();
     };

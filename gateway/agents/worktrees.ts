@@ -53,6 +53,8 @@ export interface Worktrees {
    * names no folder; then nothing has been made.
    */
   ensure(agent: WorktreeAgent): Promise<string>;
+  /** The git folder of its repository, and the part of that which is the worktree's; undefined where there is none. */
+  gitOf(agent: string): { readonly common: string; readonly entry: string } | undefined;
   status(agent: string): WorktreeStatus;
   /** Against the branch point. One at a time for an agent. */
   changes(agent: string): Promise<AgentChanges>;
@@ -114,6 +116,11 @@ export function createWorktrees(options: WorktreesOptions): Worktrees {
     if (record?.state !== "whole" || !isFolder(places)) return undefined;
     const entry = findEntry(record.common, places.folder);
     return entry === undefined ? "broken" : { places, record, entry };
+  }
+
+  function gitOf(agent: string): { common: string; entry: string } | undefined {
+    const found = find(agent);
+    return found === undefined || found === "broken" ? undefined : { common: found.record.common, entry: found.entry };
   }
 
   function status(agent: string): WorktreeStatus {
@@ -229,6 +236,7 @@ export function createWorktrees(options: WorktreesOptions): Worktrees {
       if ((await findCommit(git, own, "HEAD")) === undefined) throw unfit("has no commit yet");
     },
     ensure,
+    gitOf,
     status,
     changes,
     remove,

@@ -16,8 +16,12 @@ export interface CommandInput {
   readonly origin: SessionOrigin;
   /** The agent's folder, checked. */
   readonly workspace: string;
-  /** The folder that `files` will be written to (0700), by its absolute path. */
+  /** The folder that `files` will be written to (0700), by its absolute path as the process sees it. */
   readonly privateFolder: string;
+  /** For what the CLI writes and nobody is to keep. Default: the private folder. */
+  readonly temporaryFolder?: string;
+  /** Beyond the allow-list: what the agent's configuration gives its processes, and what its box makes needful. */
+  readonly extraEnvironment?: Readonly<Record<string, string>>;
   /** The gateway's own environment; what is on the allow-list is passed on. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Marks the process and everything it starts, for the sweep: see process-table.ts. */
@@ -186,13 +190,14 @@ function environmentOf(input: CommandInput): Record<string, string> {
   env["DISABLE_AUTOUPDATER"] = "1";
   env["CLAUDE_CODE_DISABLE_AUTO_MEMORY"] = "1";
   // Else it leaves the prompts' images and its tools' output under /tmp for good.
-  env["CLAUDE_CODE_TMPDIR"] = privateFolder;
+  env["CLAUDE_CODE_TMPDIR"] = input.temporaryFolder ?? privateFolder;
   if (!agent.file_mentions) env["CLAUDE_CODE_DISABLE_ATTACHMENTS"] = "1";
   if (!agent.background_tasks) {
     env["CLAUDE_CODE_DISABLE_BACKGROUND_TASKS"] = "1";
     env["CLAUDE_CODE_DISABLE_CRON"] = "1";
   }
   if (supervision) Object.assign(env, withoutProxy(supervision.url, env));
+  Object.assign(env, input.extraEnvironment);
   env[markerVariable] = marker;
   return env;
 }

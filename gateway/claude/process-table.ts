@@ -44,6 +44,25 @@ export function familyOf(pid: number, table: readonly ProcessEntry[] = listProce
   return family;
 }
 
+/**
+ * The program of a box, of which `pid` is bubblewrap: the child of its child, the first that was started in there. Undefined if it is not there
+ * yet, or any more.
+ */
+export function boxedProgram(pid: number): number | undefined {
+  const [init] = childrenOf(pid);
+  return init === undefined ? undefined : childrenOf(init).find((child) => innerPid(child) === "2");
+}
+
+function childrenOf(pid: number): number[] {
+  const text = readIfThere(`/proc/${pid}/task/${pid}/children`);
+  return text.split(" ").filter(Boolean).map(Number);
+}
+
+/** Its id in its own namespace (proc_pid_status(5)). */
+function innerPid(pid: number): string | undefined {
+  return /^NSpid:.*\t(\d+)$/m.exec(readIfThere(`/proc/${pid}/status`))?.[1];
+}
+
 /** Processes that carry one of these markers; none where the platform does not show environments. */
 export function markedWith(markers: ReadonlySet<string>): ProcessEntry[] {
   if (process.platform !== "linux") return [];

@@ -4,9 +4,10 @@ import { closeSync, constants, openSync } from "node:fs";
 import { Socket } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import { spawn as spawnPty } from "node-pty";
-import type { Command } from "./command.ts";
+import type { Entry } from "./entry.ts";
 import { createLineReader, type Line } from "./lines.ts";
 import {
+  boxedProgram,
   familyOf,
   killAll,
   markedWith,
@@ -40,8 +41,7 @@ export interface ClaudeProcess {
 }
 
 export interface StartOptions {
-  readonly binary: string;
-  readonly command: Command;
+  readonly entry: Entry;
   readonly folder: PrivateFolder;
   /** Lines in order, as they come: the lines of one chunk together. */
   readonly onLines: (lines: Line[]) => void;
@@ -50,15 +50,13 @@ export interface StartOptions {
 
 const stderrRingBytes = 64 * 1024;
 
-export function startProcess({ binary, command, folder, onLines, maxLineBytes }: StartOptions): ClaudeProcess {
-  folder.write(command.files);
+export function startProcess({ entry, folder, onLines, maxLineBytes }: StartOptions): ClaudeProcess {
   const { stdinFd, stderrFd } = openFifos(folder);
-  const script = `exec "$0" "$@" <${quoted(folder.stdin)} 2>${quoted(folder.stderr)}`;
   let pty: ReturnType<typeof spawnPty> | undefined;
   try {
-    pty = spawnPty("/bin/sh", ["-c", script, binary, ...command.args], {
-      cwd: command.cwd,
-      env: command.env,
+    pty = spawnPty(entry.file, [...entry.args], {
+      cwd: entry.cwd,
+      env: { ...entry.env },
       encoding: null,
       cols: 500,
       rows: 50,
@@ -89,7 +87,7 @@ export function startProcess({ binary, command, folder, onLines, maxLineBytes }:
       const rest = reader.end();
       if (rest.length > 0) onLines(rest);
       stdin.destroy();
-      resolve({ code: exitCode, signal: signal ?? 0 });
+      resolve(exitOf(exitCode, signal, entry));
     });
   });
 
@@ -108,7 +106,10 @@ export function startProcess({ binary, command, folder, onLines, maxLineBytes }:
         });
       }),
     stderrTail: ring.tail,
-    end: (withinMs) => (ending ??= endProcess(pty.pid, exited, stdin, folder, withinMs).finally(ring.close)),
+    end: (withinMs) =>
+      (ending ??= endProcess({ pid: pty.pid, isBoxed: entry.isBoxed }, exited, stdin, folder, withinMs).finally(
+        ring.close,
+      )),
   };
 }
 
@@ -124,8 +125,10 @@ function openFifos({ stdin, stderr }: PrivateFolder): { stdinFd: number; stderrF
   }
 }
 
-function quoted(path: string): string {
-  return `'${path.replaceAll("'", `'\\''`)}'`;
+/** bubblewrap ends by itself, as a shell does: with 128 and the number of the signal that ended what it ran. */
+function exitOf(code: number, signal: number | undefined, { isBoxed }: Entry): Exit {
+  const isSignal = isBoxed && code > 128 && code <= 128 + 64;
+  return isSignal ? { code: 0, signal: code - 128 } : { code, signal: signal ?? 0 };
 }
 
 function collectStderr(fd: number): { tail: () => string; close: () => void } {
@@ -138,8 +141,14 @@ function collectStderr(fd: number): { tail: () => string; close: () => void } {
   return { tail: () => ring.toString("utf8"), close: () => void socket.destroy() };
 }
 
+interface Running {
+  /** The child. */
+  readonly pid: number;
+  readonly isBoxed: boolean;
+}
+
 async function endProcess(
-  pid: number,
+  { pid, isBoxed }: Running,
   exited: Promise<Exit>,
   stdin: Socket,
   folder: PrivateFolder,
@@ -152,7 +161,8 @@ async function endProcess(
   stdin.destroy();
   if (!(await isGone(stepMs))) {
     await noteChildren(family, pid);
-    signalIfThere(pid, "SIGTERM");
+    // Sent to bubblewrap, it would kill the CLI on the spot, in the middle of a file.
+    signalIfThere((isBoxed ? boxedProgram(pid) : undefined) ?? pid, "SIGTERM");
     if (!(await isGone(stepMs))) {
       await noteChildren(family, pid);
       signalIfThere(pid, "SIGKILL");

@@ -2,9 +2,12 @@
 // files. It is the registry too: what stands in it after a crash is what the next start has to sweep [P3].
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { markerVariable } from "./command.ts";
+import type { EntryFolder } from "./entry.ts";
+import type { FileOwner } from "./ownership.ts";
 import {
   familyOf,
   isWithoutDescriptors,
@@ -14,11 +17,11 @@ import {
   type ProcessEntry,
 } from "./process-table.ts";
 
-export interface PrivateFolder {
+export interface PrivateFolder extends EntryFolder {
   readonly marker: string;
-  readonly path: string;
-  readonly stdin: string;
-  readonly stderr: string;
+  /** The folder of the files that are for the process. */
+  readonly files: string;
+  /** Files for the process. */
   write(files: Readonly<Record<string, string>>): void;
   /** Notes the process, for the sweep. */
   note(pid: number): void;
@@ -26,14 +29,16 @@ export interface PrivateFolder {
   remove(): void;
 }
 
-/** Makes the private folder of a new process, with its FIFOs. */
-export async function makePrivateFolder(runFolder: string): Promise<PrivateFolder> {
+/** Makes the private folder of a new process, with its FIFOs. `owner`: whom its files are for, if not the gateway's own user. */
+export async function makePrivateFolder(runFolder: string, owner?: FileOwner): Promise<PrivateFolder> {
   const marker = randomUUID();
   const path = join(runFolder, marker);
-  const stdin = join(path, "stdin");
-  const stderr = join(path, "stderr");
+  const [stdin, stderr, files] = [join(path, "stdin"), join(path, "stderr"), join(path, "files")];
+  const give = (made: string) => owner && chownSync(made, owner.uid, owner.gid);
   mkdirSync(path, { recursive: true, mode: 0o700 });
   try {
+    mkdirSync(files, { mode: 0o700 });
+    give(files);
     await promisify(execFile)("mkfifo", ["-m", "600", stdin, stderr]);
   } catch (error) {
     removeFolder(path);
@@ -41,11 +46,19 @@ export async function makePrivateFolder(runFolder: string): Promise<PrivateFolde
   }
   return {
     marker,
+    mark: { [markerVariable]: marker },
     path,
     stdin,
     stderr,
-    write(files) {
-      for (const [name, content] of Object.entries(files)) writeFileSync(join(path, name), content, { mode: 0o600 });
+    files,
+    write(named) {
+      for (const [name, content] of Object.entries(named)) {
+        writeFileSync(join(files, name), content, { mode: 0o600 });
+        give(join(files, name));
+      }
+    },
+    keep(named) {
+      for (const [name, content] of Object.entries(named)) writeFileSync(join(path, name), content, { mode: 0o600 });
     },
     note(pid) {
       writeFileSync(join(path, "pid"), `${pid} ${startTimeOf(pid) ?? ""}`);
@@ -69,8 +82,8 @@ export async function sweep(runFolder: string): Promise<number> {
   return killed;
 }
 
-/** The tools of a process can write here, and so close folders against being emptied. */
-function removeFolder(path: string): void {
+/** Removes a folder that tools can write to, and so close against being emptied. Throws only if a file descriptor is missing. */
+export function removeFolder(path: string): void {
   try {
     rmSync(path, { recursive: true, force: true });
   } catch (error) {

@@ -1,5 +1,6 @@
 // An agent as the configuration file describes it, and the part of that which the API may set [A5]. Fields and defaults: README, "Agents".
 import { z } from "zod";
+import { boxConfig } from "./box.ts";
 import { permissionModes } from "./codes.ts";
 
 /** Who may be billed: the CLI's reported credential must fit, or no prompt is sent. */
@@ -74,6 +75,8 @@ export const agentConfig = z.strictObject({
   slash_commands: z.boolean().default(false),
   file_mentions: z.boolean().default(false),
   background_tasks: z.boolean().default(false),
+  /** What its sessions have of this machine beyond their box. */
+  box: boxConfig.optional(),
   /** The agents that it may give work to. */
   supervises: z.array(agentName).default([]),
   billing: z.enum(billings).default("any"),
@@ -114,7 +117,7 @@ export const fileFields: readonly string[] = Object.keys(agentConfig.shape).filt
 
 /** A fault that lies between two fields, or between agents. */
 export interface AgentFault {
-  readonly field: "worktree" | "supervises" | "mcp_servers";
+  readonly field: "worktree" | "supervises" | "mcp_servers" | "box.network" | "box.workspace";
   readonly message: string;
 }
 
@@ -126,6 +129,10 @@ export function agentFault(agent: AgentConfig, names: readonly string[]): AgentF
   if (stranger !== undefined) return { field: "supervises", message: `there is no agent "${stranger}"` };
   if (agent.supervises.includes(agent.name))
     return { field: "supervises", message: "an agent cannot supervise itself" };
+  if (agent.box?.network === "none" && agent.supervises.length > 0)
+    return { field: "box.network", message: "must be open for an agent that supervises others: it reaches them by it" };
+  if (agent.box?.workspace !== undefined && agent.workspace === undefined)
+    return { field: "box.workspace", message: "needs a workspace: without one each session has an own one" };
   if (agent.supervises.length > 0 && agent.mcp_servers && Object.hasOwn(agent.mcp_servers, ownMcpServer))
     return {
       field: "mcp_servers",

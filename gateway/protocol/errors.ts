@@ -31,6 +31,8 @@ export type SetupFault =
   | "data_locked"
   | "database_damaged"
   | "database_newer"
+  | "no_box"
+  | "login_not_shared"
   | "port_taken"
   | "address_not_available"
   | "not_running"

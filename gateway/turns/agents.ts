@@ -66,6 +66,8 @@ export interface AgentsDeps {
   readonly pool: Pool;
   readonly worktrees: Worktrees;
   readonly bounds: AgentBounds;
+  /** Throws a `GatewayError` if sessions of the agent could not have its workspace. */
+  readonly checkReach?: (agent: AgentConfig) => void;
   /** Which credential an agent is billed to. */
   readonly credentialOf: (agent: AgentConfig) => string;
   readonly now?: () => number;
@@ -132,6 +134,7 @@ export function createAgents(deps: AgentsDeps): Agents {
   /** Checked, then stored, then in force. */
   async function put(stored: StoredAgent): Promise<void> {
     const agent = makeAgent(stored, bounds);
+    deps.checkReach?.(agent);
     await checkWorktree(agent);
     await write({ kind: "agent", agent: stored });
     registry.put(stored, agent);

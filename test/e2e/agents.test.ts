@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { jsonBody, newFolder, openGateway, type OwnGateway, type Turn } from "../support/gateway.ts";
+import { giveToSessions, newWorkspace } from "../support/owner.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
 import { until } from "../support/wait.ts";
 
@@ -102,7 +103,7 @@ describe("messages", () => {
 
 describe("an agent made by API", () => {
   test("works as it was made; a change holds from its next turn on, in the same conversation", async () => {
-    const workspace = newFolder(scene, "workspace");
+    const workspace = newWorkspace(scene, "workspace");
     writeFileSync(join(workspace, "only-here.txt"), "found");
     await make({
       name: "coder",
@@ -136,6 +137,7 @@ describe("an agent made by API", () => {
     const dataFolder = newFolder(scene, "data");
     const roots = newFolder(scene, "roots");
     mkdirSync(join(roots, "work"));
+    giveToSessions(roots);
     const before = await openGateway(scene, { dataFolder, file: { workspace_roots: [roots] } });
     await make({ name: "kept", model: "claude-haiku-4-5" }, before);
     await make({ name: "rooted", workspace: join(roots, "work") }, before);
@@ -193,7 +195,7 @@ describe("[P5] who pays", () => {
   });
 
   test("a credential that the agent is not to be billed to fails the turn before its prompt is sent, and is told", async () => {
-    const workspace = newFolder(scene, "billed");
+    const workspace = newWorkspace(scene, "billed");
     mkdirSync(join(workspace, ".claude"));
     writeFileSync(join(workspace, ".claude/settings.json"), JSON.stringify({ env: { ANTHROPIC_API_KEY: "made-up" } }));
     const own = await openGateway(scene, {

@@ -17,6 +17,7 @@ import {
 } from "../support/gateway.ts";
 import { lacksCurl } from "../support/programs.ts";
 import { openReader, readAll, type WireEvent } from "../support/reader.ts";
+import { newWorkspace } from "../support/owner.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
 import { until } from "../support/wait.ts";
 
@@ -35,7 +36,7 @@ let gateway: OwnGateway;
 let agents: NonNullable<GatewaySettings["agents"]>;
 beforeAll(async () => {
   scene = await openScene();
-  workspace = newFolder(scene, "approvals");
+  workspace = newWorkspace(scene, "approvals");
   agents = [
     { name: "default", workspace },
     { name: "impatient", workspace, approval_timeout_s: 6, silence_timeout_s: 3 },

@@ -71,10 +71,10 @@ test("[A7] turns: no secret reaches the model's tools; a prompt stands in its ow
   const own = await (await ann.fetch(`/api/sessions/${told.session}/transcript?format=ndjson`)).text();
   expect(own).toContain("SLUICE_PROCESS=");
   expect(found(own)).toEqual(["prompt"]);
-  // What the CLI itself was given: its credential, but nothing else.
+  // What the CLI itself was given is closed to its tools.
   const given = await run(String.raw`demo:tool Bash {"command":"tr '\\0' '\\n' < /proc/$CLAUDE_PID/environ"}`);
-  expect(given["text"]).toContain("CLAUDE_CODE_OAUTH_TOKEN=");
-  expect(found(given["text"] as string)).toEqual(["oauth"]);
+  expect(given["text"]).toContain("Permission denied");
+  expect(found(given["text"] as string)).toEqual([]);
 
   expect(await run("demo:error status=500")).toMatchObject({ state: "failed", code: "api_error" });
   expect(await run('demo:tool Bash {"command":"kill -9 $PPID"}')).toMatchObject({ state: "failed" });

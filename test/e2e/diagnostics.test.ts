@@ -1,8 +1,9 @@
 // [A7] What goes wrong with a process, as callers and as administrators are told it.
 import { chmodSync, mkdirSync, rmdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { newFolder, openGateway, type OwnGateway, type Turn } from "../support/gateway.ts";
+import { giveToSessions } from "../support/owner.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
 import { until } from "../support/wait.ts";
 
@@ -22,7 +23,9 @@ async function gatewayOf(script: string, agent: Record<string, unknown> = {}): P
   const binary = join(newFolder(scene, "bin"), "claude");
   writeFileSync(binary, `#!/bin/sh\n[ "$1" = --version ] && exec '${scene.binary}' --version\n${script}\n`);
   chmodSync(binary, 0o755);
-  const gateway = await openGateway({ ...scene, binary }, { agents: [{ name: "tester", ...agent }] });
+  chmodSync(dirname(binary), 0o755);
+  const box = { read: [dirname(scene.binary)] };
+  const gateway = await openGateway({ ...scene, binary }, { agents: [{ name: "tester", box, ...agent }] });
   gateways.push(gateway);
   return gateway;
 }
@@ -66,6 +69,7 @@ test("[A7] words beside the protocol of a CLI that answers well are kept with th
 test("[A7] why a process could not even be launched is kept, with the path that its caller is not told", async () => {
   const workspace = join(newFolder(scene, "gone"), "workspace");
   mkdirSync(workspace);
+  giveToSessions(workspace);
   const gateway = await gatewayOf(`exec '${scene.binary}' "$@"`, { workspace });
   rmdirSync(workspace);
   const turn = await gateway.ended((await gateway.post("hello")).turn);

@@ -6,6 +6,7 @@ import { backup, DatabaseSync } from "node:sqlite";
 import { setTimeout as wait } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { markedWith } from "../../gateway/claude/process-table.ts";
+import { linkCliCopy } from "../support/cli-copy.ts";
 import { endingTypes, jsonBody, newFolder, spawnGateway, type ChildGateway } from "../support/gateway.ts";
 import { lacksMounts, ownMounts } from "../support/programs.ts";
 import { joined, openReader, readAll, textOf, type WireEvent } from "../support/reader.ts";
@@ -227,7 +228,9 @@ test.skipIf(lacksMounts)(
     const dataFolder = newFolder(scene, "full");
     // A file system of its own, that ends with the gateway: mounted in a namespace that only the gateway is in.
     const prefix = [...ownMounts, "sh", "-c"];
-    prefix.push(`mount -t tmpfs -o size=12m tmpfs '${dataFolder}' && exec "$0" "$@"`);
+    await linkCliCopy(join(scene.folder, "other"));
+    const copy = `ln -s '${join(scene.folder, "other", "cli")}' '${dataFolder}/cli'`;
+    prefix.push(`mount -t tmpfs -o size=12m tmpfs '${dataFolder}' && ${copy} && exec "$0" "$@"`);
     const gateway = await spawnGateway(scene, { dataFolder, limits: { shutdown_grace_s: 0.5 } }, { prefix });
     const filler = `/proc/${gateway.pid}/root${dataFolder}/filler`;
     const turn = await gateway.post("demo:long words=900 rate=150");

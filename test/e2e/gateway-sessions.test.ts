@@ -79,7 +79,7 @@ function commandOf(pid: number): string {
 
 const places = (own: { dataFolder: string }) => ({
   environment: scene.environment,
-  restored: join(own.dataFolder, "sessions"),
+  sessions: join(own.dataFolder, "sessions"),
 });
 
 /** Whether our store has the session's file as it was behind its newest answer. */
@@ -240,7 +240,7 @@ test("[P6] a session goes on from its snapshot when the CLI's own file is gone, 
   expect(turn).toMatchObject({ state: "completed", text: "Back again." });
   expect(requestWith("Back again.")).toContain("Kept in a snapshot.");
   expect(requestWith("Back again.")).toContain("Delegated.");
-  expect(contents(join(gateway.dataFolder, "sessions", session, session))).toEqual(before);
+  expect(contents(findSessionFile(places(gateway), session)!.replace(/\.jsonl$/, ""))).toEqual(before);
 });
 
 test("[P6] a backup of the database alone, made while the gateway ran as the README says, brings a session to another data folder, home and workspace", async () => {
@@ -383,8 +383,14 @@ test("a removed session's files are removed with it, and the reply says how many
 function filesWith(folder: string, text: string): string[] {
   return entriesOf(folder).flatMap((entry) => {
     const path = join(folder, entry.name);
-    // Of live processes, whose files come and go; and the counter.
-    if (entry.name === "run" || entry.name.startsWith("sluice.sqlite") || path.endsWith("/plugins/store")) return [];
+    // Of live processes, whose files come and go; the CLI itself; and the counter.
+    if (
+      entry.name === "run" ||
+      entry.name === "cli" ||
+      entry.name.startsWith("sluice.sqlite") ||
+      path.endsWith("/plugins/store")
+    )
+      return [];
     const isFound = path.includes(text) || (entry.isFile() && readFileSync(path, "utf8").includes(text));
     return [...(isFound ? [path] : []), ...(entry.isDirectory() ? filesWith(path, text) : [])];
   });

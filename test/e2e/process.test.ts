@@ -132,7 +132,7 @@ describe("the lock of a data folder", () => {
 
   test("[P8] the folder and its parts are private", () => {
     const data = openDataFolder(join(folder, "data"));
-    for (const path of [data.path, data.run, data.workspace]) expect(statSync(path).mode & 0o777).toBe(0o700);
+    for (const path of [data.path, data.run, data.sessions]) expect(statSync(path).mode & 0o777).toBe(0o700);
     data.release();
   });
 });

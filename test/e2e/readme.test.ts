@@ -13,6 +13,7 @@ import { connectMcp } from "../support/mcp-client.ts";
 import { lacksCurl } from "../support/programs.ts";
 import { startProxy, type Proxy } from "../support/proxy.ts";
 import type { WireEvent } from "../support/reader.ts";
+import { giveToSessions } from "../support/owner.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
 
 // The README's own lines, run as they stand there. Only the port is another one, so that nothing else on the machine is met.
@@ -190,6 +191,7 @@ describe("the README's MCP", () => {
     const config = join(scene.folder, "supervise.json");
     const workspace = join(scene.folder, "code");
     copyRepository(workspace);
+    giveToSessions(workspace);
     writeFileSync(config, block("supervise").replaceAll("/srv/code", workspace));
     const data = join(scene.folder, ".sluice");
     const gateway = await start("npm start", { ...scene.environment, SLUICE_DATA: data, SLUICE_CONFIG: config });

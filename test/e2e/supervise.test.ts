@@ -1,12 +1,13 @@
 // One agent supervising others, with the real CLI: over /mcp, with its process's own token. And /mcp for any other client with a key.
 import { execFile } from "node:child_process";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { copyRepository } from "../support/git-scene.ts";
 import { connectMcp } from "../support/mcp-client.ts";
 import { openGateway, type OwnGateway, type Turn } from "../support/gateway.ts";
+import { giveToSessions } from "../support/owner.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
 import { openReader, readAll, type WireEvent } from "../support/reader.ts";
 import { until } from "../support/wait.ts";
@@ -17,6 +18,7 @@ beforeAll(async () => {
   scene = await openScene();
   const workspace = join(scene.folder, "repository");
   copyRepository(workspace);
+  giveToSessions(workspace);
   const coder = { workspace, worktree: true, allowed_tools: ["Bash(cp *)"] };
   gateway = await openGateway(scene, {
     agents: [
@@ -134,10 +136,10 @@ describe("one agent supervises others", () => {
     const run = join(gateway.dataFolder, "run");
     const own = readdirSync(run)
       .map((folder) => join(run, folder))
-      .filter((folder) => readdirSync(folder).includes("mcp.json"));
+      .filter((folder) => existsSync(join(folder, "files", "mcp.json")));
     const tokens = new Map<string, string>();
     for (const folder of own) {
-      const file = join(folder, "mcp.json");
+      const file = join(folder, "files", "mcp.json");
       expect(statSync(file).mode & 0o777).toBe(0o600);
       expect(statSync(folder).mode & 0o777).toBe(0o700);
       const { mcpServers } = JSON.parse(readFileSync(file, "utf8")) as {

@@ -96,14 +96,14 @@ test("[L8] an image that a tool read is a reference, and its address brings it",
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
     "base64",
   );
-  const file = join(gateway.dataFolder, "workspace", "dot.png");
-  writeFileSync(file, png);
-  const { session, turn } = await gateway.post(
-    `demo:tool Read ${JSON.stringify({ file_path: file })}\ndemo:text Seen.`,
-  );
+  const { session } = await gateway.post("demo:text Before it is there.");
+  await gateway.ended((await gateway.post("demo:text And once more.", { session })).turn);
+  writeFileSync(join(gateway.dataFolder, "sessions", session, "workspace", "dot.png"), png);
+  const prompt = `demo:tool Read ${JSON.stringify({ file_path: "/session/workspace/dot.png" })}\ndemo:text Seen.`;
+  const { turn } = await gateway.post(prompt, { session });
   await gateway.ended(turn);
   const { messages } = await transcriptOf(session);
-  const { result } = messages[1]!.blocks.find(({ type }) => type === "tool_use") as TranscriptToolUse;
+  const { result } = messages[5]!.blocks.find(({ type }) => type === "tool_use") as TranscriptToolUse;
   const [image] = result!.content as { type: string; source: Reference }[];
   expect(image).toMatchObject({ type: "image", source: { type: "attachment", media_type: "image/png" } });
   const bytes = Buffer.from(await (await gateway.fetch(image!.source.url)).arrayBuffer());

@@ -14,7 +14,18 @@ import {
   type FixtureCopy,
 } from "../support/data-fixture.ts";
 import { createClient, openGateway, type Client, type OwnGateway, type Turn } from "../support/gateway.ts";
+import { giveToSessions } from "../support/owner.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
+
+const sharedFolder = ({ settings }: FixtureCopy) => join(settings.dataFolder, "workspace");
+
+/** The fixture with the line that lets agents without a workspace share a folder as before. */
+function withLine(copy: FixtureCopy): FixtureCopy {
+  const workspace = sharedFolder(copy);
+  giveToSessions(workspace);
+  const agents = copy.settings.agents!.map((agent) => ({ workspace, ...agent }));
+  return { ...copy, settings: { ...copy.settings, agents } };
+}
 
 const fixtures = resolve(import.meta.dirname, "../fixtures");
 const versions = readdirSync(fixtures).flatMap((name) => /^data-(.+)$/.exec(name)?.[1] ?? []);
@@ -40,6 +51,7 @@ describe.each(versions)("what version %s has left", (version) => {
   beforeAll(async () => {
     copy = copyFixture(scene, fixture);
     shared = sharedFiles(copy);
+    copy = withLine(copy);
     gateway = await openGateway(scene, copy.settings);
   });
   afterAll(() => gateway.close());
@@ -48,6 +60,16 @@ describe.each(versions)("what version %s has left", (version) => {
     const reply = await client.fetch(path);
     return { status: reply.status, body: (await reply.json()) as Record<string, unknown> };
   };
+
+  test("what its sessions shared is not taken from them unasked: the start is refused, with the line to go on as before", async () => {
+    const asItWas = copyFixture(scene, fixture);
+    const workspace = sharedFolder(asItWas);
+    const line = JSON.stringify({ name: "default", workspace }).replaceAll(/([:,])"/g, '$1 "');
+    await expect(openGateway(scene, asItWas.settings)).rejects.toMatchObject({
+      fault: "workspace_unfit",
+      mend: expect.stringContaining(line) as string,
+    });
+  });
 
   test("[L3] what ran when the gateway was killed has failed and kept its words; what waited for a person is denied", async () => {
     for (const { turn, text } of [expected.cut, expected.waiting])
@@ -147,7 +169,7 @@ describe.each(versions)("what version %s has left", (version) => {
   });
 
   test("a session that nobody has used since is removed completely, and the files of the shared workspace stay", async () => {
-    const other = copyFixture(scene, fixture);
+    const other = withLine(copyFixture(scene, fixture));
     const files = sharedFiles(other);
     expect(Object.keys(files).toSorted()).toEqual(["bittern.txt", "notes/harbour.md"]);
     const own = await openGateway(scene, other.settings);

@@ -14,6 +14,7 @@ import {
   type OwnGateway,
   type Turn,
 } from "../support/gateway.ts";
+import { giveToSessions } from "../support/owner.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
 
 let scene: Scene;
@@ -24,6 +25,7 @@ beforeAll(async () => {
   scene = await openScene();
   repository = join(scene.folder, "repository");
   copyRepository(repository);
+  giveToSessions(repository);
   const coder = { workspace: repository, worktree: true, allowed_tools: ["Bash"] };
   settings = {
     agents: [

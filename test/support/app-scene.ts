@@ -44,7 +44,7 @@ export async function openApp(options: TurnsOptions & { app?: Partial<AppDeps> }
   const scene = openTurns(options);
   const folder = mkdtempSync(join(tmpdir(), "sluice-app-"));
   const keys = await createKeyRing({ fixed: [key("alice"), key("bob"), key("root")], readStored: async () => [] });
-  const places = { environment: { HOME: folder }, restored: join(folder, "restored") };
+  const places = { environment: { HOME: folder }, sessions: join(folder, "sessions") };
   const requests: AppScene["requests"] = [];
   const app = createApp({
     store: scene.store,

@@ -4,6 +4,7 @@ import { join, relative } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { Transcript } from "../../gateway/protocol/transcript.ts";
 import { newFolder, type Client, type GatewaySettings } from "./gateway.ts";
+import { giveToSessions } from "./owner.ts";
 import type { Scene } from "./real-cli.ts";
 
 /** `expected.json`: what is in a fixture, and what the version that made it said of it. */
@@ -46,6 +47,7 @@ export function copyFixture(scene: Scene, fixture: string): FixtureCopy {
     const path = join(folder, name);
     chmodSync(path, lstatSync(path).isDirectory() ? 0o700 : 0o600);
   }
+  giveToSessions(join(folder, "desk"));
   const text = readFileSync(join(fixture, "sluice.config.json"), "utf8").replaceAll(madeIn, folder);
   const { agents, limits, ...file } = JSON.parse(text) as Pick<GatewaySettings, "agents" | "limits">;
   const settings = { agents, limits, file, dataFolder: join(folder, "data"), environment: { HOME: home } };

@@ -11,6 +11,7 @@ import type { agentConfig } from "../../gateway/protocol/agents.ts";
 import type { Caller } from "../../gateway/protocol/callers.ts";
 import type { limits } from "../../gateway/protocol/limits.ts";
 import { startGateway, type Gateway } from "../../gateway/serve.ts";
+import { linkCliCopy } from "./cli-copy.ts";
 import type { Scene } from "./real-cli.ts";
 import type { WireEvent } from "./reader.ts";
 
@@ -117,6 +118,7 @@ export function newFolder(scene: Scene, name: string): string {
 /** Starts one in this process. */
 export async function openGateway(scene: Scene, settings: GatewaySettings = {}): Promise<OwnGateway> {
   const environment = gatewayEnvironment(scene, settings);
+  await linkCliCopy(environment.SLUICE_DATA);
   const bugs: string[] = [];
   const requests: OwnGateway["requests"][number][] = [];
   const write = (line: string) => {
@@ -153,6 +155,7 @@ export async function spawnGateway(
   const environment = gatewayEnvironment(scene, settings);
   const dataFolder = environment.SLUICE_DATA;
   mkdirSync(dataFolder, { recursive: true });
+  await linkCliCopy(dataFolder);
   const [file, ...args] = [...prefix, process.execPath, binFile, command];
   const child = spawn(file, args, { env: environment, stdio: ["ignore", "pipe", "pipe"] });
   children.add(child);

@@ -42,6 +42,10 @@ export const personal = {
   PATH: process.env["PATH"],
   HOME: "/nonexistent",
   GIT_CONFIG_GLOBAL: "/dev/null",
+  // Repositories that sessions work in are theirs, not root's.
+  GIT_CONFIG_COUNT: "1",
+  GIT_CONFIG_KEY_0: "safe.directory",
+  GIT_CONFIG_VALUE_0: "*",
   GIT_AUTHOR_NAME: "Ann",
   GIT_AUTHOR_EMAIL: "ann@example.org",
   GIT_COMMITTER_NAME: "Ann",

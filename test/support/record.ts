@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { buildCommand, jsonLine, promptLine } from "../../gateway/claude/command.ts";
 import type { Line } from "../../gateway/claude/lines.ts";
 import { locateCli } from "../../gateway/claude/locate.ts";
+import { bareEntry } from "../../gateway/claude/entry.ts";
 import { startProcess } from "../../gateway/claude/process.ts";
 import { makePrivateFolder } from "../../gateway/claude/run-folder.ts";
 import { openScene, readAgent, type Scene } from "./real-cli.ts";
@@ -98,11 +99,13 @@ async function record(scene: Scene, { agent, prompts, interruptAfter, results }:
     agent: settings,
     session: randomUUID(),
     workspace: scene.workspace,
-    privateFolder: privateFolder.path,
+    privateFolder: privateFolder.files,
     environment: scene.environment,
     marker: privateFolder.marker,
   });
-  const child = startProcess({ binary, command, folder: privateFolder, onLines });
+  privateFolder.write(command.files);
+  const entry = bareEntry(binary, command, privateFolder);
+  const child = startProcess({ entry, folder: privateFolder, onLines });
   await ask({ subtype: "initialize" });
   for (const [index, prompt] of prompts.entries()) {
     const turn = `00000000-0000-4000-8000-00000000000${index + 1}`;

@@ -71,7 +71,7 @@ export function openSessionApp(): SessionApp {
     },
   });
   const turns: Turns = createTurns({ store, log, registry, pool, limits: allLimits, newTurnId, onBug });
-  const places = { environment: { HOME: folder }, restored: join(folder, "restored") };
+  const places = { environment: { HOME: folder }, sessions: join(folder, "sessions") };
   const sessions = createSessions({ store, log, turns, pool, registry, places, newTurnId });
   const app = new Hono<Env>();
   app.use(async (c, next) => {

@@ -8,7 +8,7 @@ import { createGit } from "../../gateway/agents/git.ts";
 import { createPool } from "../../gateway/agents/pool.ts";
 import { createRegistry } from "../../gateway/agents/registry.ts";
 import { createSupervisors } from "../../gateway/agents/supervisors.ts";
-import { workspaceOf } from "../../gateway/agents/workspace.ts";
+import { workplaceOf } from "../../gateway/agents/workspace.ts";
 import { createWorktrees } from "../../gateway/agents/worktrees.ts";
 import { createApp } from "../../gateway/app.ts";
 import { createKeyRing, hashSecret, nobodysHash, type KeyRing } from "../../gateway/http/auth/key-ring.ts";
@@ -102,7 +102,7 @@ export async function openWholeApp(options: WholeAppOptions = {}): Promise<Whole
     limits: allLimits,
     registry,
     start: async (agent, session) => {
-      await workspaceOf(agent, { worktrees, shared: folder });
+      await workplaceOf(agent, session, { worktrees, sessions: join(folder, "sessions") });
       return supervisors.start(agent, session, async (supervision) => {
         const driver = createScriptedDriver({ session, onEvents: (events) => turns.onEvents(session, events) });
         drivers.set(session, driver);
@@ -112,7 +112,7 @@ export async function openWholeApp(options: WholeAppOptions = {}): Promise<Whole
     },
   });
   const turns: Turns = createTurns({ store, log, registry, pool, limits: allLimits, now, newTurnId, onBug });
-  const places = { environment: { HOME: folder }, restored: join(folder, "restored") };
+  const places = { environment: { HOME: folder }, sessions: join(folder, "sessions") };
   const sessions = createSessions({ store, log, turns, pool, registry, places, newTurnId, now });
   const keys = await createKeyRing({
     fixed: [

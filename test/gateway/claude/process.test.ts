@@ -8,12 +8,15 @@ test("[P3] a start that finds no descriptor for its second FIFO gives back the f
     marker: "m",
     stdin: "/dev/null",
     stderr: "/no/such/fifo",
+    mark: {},
+    files: "/",
+    keep: () => {},
     write: () => {},
     note: () => {},
     remove: () => {},
   };
-  const command = { args: [], env: {}, cwd: "/", files: {} };
-  const start = () => startProcess({ binary: "claude", command, folder, onLines: () => {} });
+  const entry = { file: "/bin/sh", args: [], env: {}, cwd: "/", isBoxed: false };
+  const start = () => startProcess({ entry, folder, onLines: () => {} });
   const openFiles = () => readdirSync("/proc/self/fd").length;
   const before = openFiles();
   for (let times = 0; times < 20; times++) expect(start).toThrow("ENOENT");

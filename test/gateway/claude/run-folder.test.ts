@@ -44,7 +44,7 @@ test("a private folder is closed to others, its files and FIFOs too", async () =
   folder.note(process.pid);
   const mode = (path: string) => (statSync(path).mode & 0o777).toString(8);
   expect(mode(folder.path)).toBe("700");
-  for (const path of [folder.stdin, folder.stderr, join(folder.path, "mcp.json")]) expect(mode(path)).toBe("600");
+  for (const path of [folder.stdin, folder.stderr, join(folder.files, "mcp.json")]) expect(mode(path)).toBe("600");
   expect(statSync(folder.stdin).isFIFO() && statSync(folder.stderr).isFIFO()).toBe(true);
   expect(readFileSync(join(folder.path, "pid"), "utf8")).toBe(`${process.pid} ${startTimeOf(process.pid)}`);
   folder.remove();

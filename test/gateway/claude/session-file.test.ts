@@ -13,11 +13,11 @@ import {
 
 let home: string;
 let session: string;
-let places: { environment: { HOME: string }; restored: string };
+let places: { environment: { HOME: string }; sessions: string };
 beforeEach(() => {
   home = mkdtempSync(join(tmpdir(), "sluice-files-"));
   session = randomUUID();
-  places = { environment: { HOME: home }, restored: join(home, "restored") };
+  places = { environment: { HOME: home }, sessions: join(home, "sessions") };
 });
 afterEach(() => rmSync(home, { recursive: true }));
 
@@ -44,7 +44,7 @@ describe("[P6] a packed session", () => {
     const file = await unpackSession(packed!, folder, session);
     expect(readFileSync(file, "utf8")).toBe(`{"uuid":"${answer}"}\n`);
     for (const name of ["subagents/agent-1.jsonl", "tool-results/page-1.jpg"]) {
-      const [was, is] = [place("projects", "-work", session, name), join(folder, session, name)];
+      const [was, is] = [place("projects", "-work", session, name), join(file.replace(/\.jsonl$/, ""), name)];
       expect([name, readFileSync(is)]).toEqual([name, readFileSync(was)]);
       expect(statSync(is).mode & 0o777).toBe(0o600);
     }
@@ -66,7 +66,7 @@ test("all that the CLI keeps of a session is removed, wherever it lies, and noth
     write(place("projects", "-work", id, "subagents", "agent-1.jsonl"), "{}\n");
     write(place("session-env", id, "hook.sh"), "X=1");
     write(place("file-history", id, "abc@v1"), "what a file was");
-    write(join(places.restored, id, `${id}.jsonl`), "{}\n");
+    write(join(places.sessions, id, `${id}.jsonl`), "{}\n");
   }
   expect(removeSessionFiles(places, session)).toBe(3);
   expect(findSessionFile(places, session)).toBeUndefined();
@@ -78,7 +78,7 @@ test("all that the CLI keeps of a session is removed, wherever it lies, and noth
       place("projects", "-work", id),
       place("session-env", id),
       place("file-history", id),
-      join(places.restored, id),
+      join(places.sessions, id),
     ])
       expect([path, existsSync(path)]).toEqual([path, isThere]);
 });

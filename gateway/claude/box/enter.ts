@@ -1,0 +1,56 @@
+// [A9, P2] How a process gets into its box. The shell opens what the CLI alone is to hold (stdin, the terminal, its environment) under numbers that
+// bubblewrap's own processes close, so that neither is to be found in the box's first process, which its tools can look into.
+import type { Command } from "../command.ts";
+import { quoted, type Entry, type EntryFolder } from "../entry.ts";
+import type { FileOwner } from "../ownership.ts";
+import { asArgsFile, bubblewrapOptions, type BoxPlan } from "./mounts.ts";
+
+export interface BoxedEntry {
+  readonly bubblewrap: string;
+  readonly plan: BoxPlan;
+  /** As the box has it. */
+  readonly cli: string;
+  /** For the gateway as root: its `setpriv`, and the user that the box runs as. */
+  readonly drop?: { readonly setpriv: string; readonly user: FileOwner } | undefined;
+}
+
+/** Of bubblewrap and of the shell before the CLI; the CLI has its own. */
+const plainPath = "/usr/bin:/bin";
+
+/** Its environment comes as a script, so that it is in no argument and in no other process's environment. */
+const takeOver = 'eval "$(cat <&3)"; exec "$0" "$@" <&4 >&5 3<&- 4<&- 5>&-';
+
+/** The command line of a boxed process. Writes the two files that the shell reads, and removes, at its start. */
+export function boxedEntry(
+  { bubblewrap, plan, cli, drop }: BoxedEntry,
+  command: Pick<Command, "args" | "env">,
+  folder: EntryFolder,
+): Entry {
+  const [environment, options] = [`${folder.path}/environment`, `${folder.path}/options`];
+  folder.keep({
+    environment: takeOverScript(command.env, plan.workspace),
+    options: asArgsFile(bubblewrapOptions(plan)),
+  });
+  const open = `exec 3<${quoted(environment)} 4<${quoted(folder.stdin)} 5>&1 6<${quoted(options)}`;
+  const forget = `rm -f ${quoted(environment)} ${quoted(options)}`;
+  const script = `${open}; ${forget}; exec "$0" "$@" </dev/null >/dev/null 2>${quoted(folder.stderr)}`;
+  const rights = drop ? dropRights(drop) : [];
+  return {
+    file: "/bin/sh",
+    args: ["-c", script, bubblewrap, "--args", "6", "--", ...rights, "/bin/sh", "-c", takeOver, cli, ...command.args],
+    env: { PATH: plainPath, ...folder.mark },
+    cwd: "/",
+    isBoxed: true,
+  };
+}
+
+function dropRights({ setpriv, user }: NonNullable<BoxedEntry["drop"]>): string[] {
+  const ids = [`--reuid=${user.uid}`, `--regid=${user.gid}`, "--clear-groups"];
+  return [setpriv, ...ids, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--"];
+}
+
+/** bubblewrap itself would go there as root without its rights, to whom a folder of the box's user may be closed. */
+function takeOverScript(env: Readonly<Record<string, string>>, workspace: string): string {
+  const exports = Object.entries(env).map(([name, value]) => `export ${name}=${quoted(value)}\n`);
+  return `${exports.join("")}cd ${quoted(workspace)} || exit 126\n`;
+}
