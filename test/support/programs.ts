@@ -1,4 +1,4 @@
-// What tests need of the machine beside npm's packages. Where it is missing those tests are skipped, loudly, so that a fresh clone can be
+// What tests need beside the packages that everything needs. Where it is missing those tests are skipped, loudly, so that a fresh clone can be
 // tried; with CI set nothing is skipped.
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -13,15 +13,20 @@ export const ownMounts = [
   "--mount",
 ] as const;
 
+/** The oldest CLI that Sluice supports. It stands beside the newest one under a name of its own. */
+export const oldestCli = new URL("../../node_modules/claude-code-oldest/bin/claude.exe", import.meta.url).pathname;
+
 /** For `test.skipIf` and `describe.skipIf`. */
 export const lacksChromium = lacks("Chromium, for what only a browser shows", existsSync(chromiumPath), "chromium");
 export const lacksCurl = lacks("curl, for the README's lines", isOnPath("curl"), "curl");
 export const lacksNginx = lacks("nginx, for the README's reverse proxy", isOnPath("nginx"), "nginx-light openssl");
 export const lacksMounts = lacks("mount namespaces (unshare), for a full disk", canMount(), "util-linux");
+export const lacksOldestCli = lacks("oldest CLI, for what must hold with it too", existsSync(oldestCli));
 
-function lacks(what: string, isThere: boolean, debianPackage: string): boolean {
+function lacks(what: string, isThere: boolean, debianPackage?: string): boolean {
   if (isThere) return false;
-  const said = `this machine has no ${what}: apt-get update && apt-get install -y --no-install-recommends ${debianPackage}`;
+  const install = "apt-get update && apt-get install -y --no-install-recommends";
+  const said = `this machine has no ${what}: ${debianPackage === undefined ? "npm ci" : `${install} ${debianPackage}`}`;
   if (process.env["CI"]) throw new Error(said);
   console.warn(`SKIPPED: ${said}`);
   return true;

@@ -2,7 +2,8 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { findOnPath, locateCli } from "../../../gateway/claude/locate.ts";
+import { findOnPath, locateCli, oldestVersion } from "../../../gateway/claude/locate.ts";
+import { lacksOldestCli, oldestCli } from "../../support/programs.ts";
 
 let folder: string;
 beforeAll(() => {
@@ -30,4 +31,10 @@ test("a configured CLI that cannot be reached is named", async () => {
     fault: "cli_missing",
     message: expect.stringContaining(unreachable) as string,
   });
+});
+
+test.skipIf(lacksOldestCli)("of the two that tests use, the one that npm puts on the PATH is the newest", async () => {
+  const onPath = new URL("../../../node_modules/.bin/claude", import.meta.url).pathname;
+  expect((await locateCli(onPath, "")).version).toBe((await locateCli(undefined, "")).version);
+  expect((await locateCli(oldestCli, "")).version).toBe(oldestVersion);
 });
