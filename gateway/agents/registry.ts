@@ -1,8 +1,10 @@
 // The agents by name, those of the file and those that were made by API, as they are now; and what a request may ask of one [A5].
+import { isCommandWithMention } from "../claude/prompt-line.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
 import type { Caller } from "../protocol/callers.ts";
 import { permissionModes, type PermissionMode } from "../protocol/codes.ts";
 import { GatewayError } from "../protocol/errors.ts";
+import type { SentBlock } from "../protocol/prompt.ts";
 import type { StoredAgent } from "../store/port.ts";
 
 export interface Registry {
@@ -72,10 +74,11 @@ export interface Wishes {
   readonly model?: string | undefined;
   readonly permission_mode?: PermissionMode | undefined;
   readonly turn_timeout_s?: number | undefined;
+  readonly prompt?: readonly SentBlock[];
 }
 
 /** Refuses with `forbidden` what the agent does not allow, and says what it does. */
-export function checkWishes(agent: AgentConfig, { model, permission_mode, turn_timeout_s }: Wishes): void {
+export function checkWishes(agent: AgentConfig, { model, permission_mode, turn_timeout_s, prompt = [] }: Wishes): void {
   const models = agent.models ?? (agent.model === undefined ? [] : [agent.model]);
   if (model !== undefined && !models.includes(model))
     throw refusal(
@@ -86,6 +89,8 @@ export function checkWishes(agent: AgentConfig, { model, permission_mode, turn_t
     throw refusal("permission_mode", `must be at most ${agent.permission_mode} for this agent`);
   if (turn_timeout_s !== undefined && turn_timeout_s > agent.turn_timeout_s)
     throw refusal("turn_timeout_s", `must be at most ${agent.turn_timeout_s} for this agent`);
+  if (isCommandWithMention(prompt, agent))
+    throw refusal("prompt", "a command must not name a file with @: this agent has no file_mentions");
 }
 
 /** Whether the mode lets more run unasked than the other one. */

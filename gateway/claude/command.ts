@@ -1,7 +1,6 @@
 // [P1, P2, P7] An agent and a session → the command line, the environment and the private files of its process. Pure. The prompt
 // is no part of it: prompts go through the FIFO alone.
 import { ownMcpServer, type AgentConfig, type Billing } from "../protocol/agents.ts";
-import type { PromptBlock } from "../protocol/prompt.ts";
 
 /** How a process takes its session up: anew, by its file (from any folder), or as a branch of the session in a file, behind an answer or at its end. */
 export type SessionOrigin =
@@ -191,7 +190,6 @@ function environmentOf(input: CommandInput): Record<string, string> {
   env["CLAUDE_CODE_DISABLE_AUTO_MEMORY"] = "1";
   // Else it leaves the prompts' images and its tools' output under /tmp for good.
   env["CLAUDE_CODE_TMPDIR"] = input.temporaryFolder ?? privateFolder;
-  if (!agent.file_mentions) env["CLAUDE_CODE_DISABLE_ATTACHMENTS"] = "1";
   if (!agent.background_tasks) {
     env["CLAUDE_CODE_DISABLE_BACKGROUND_TASKS"] = "1";
     env["CLAUDE_CODE_DISABLE_CRON"] = "1";
@@ -206,26 +204,4 @@ function environmentOf(input: CommandInput): Record<string, string> {
 function withoutProxy(url: string, { NO_PROXY, no_proxy }: Record<string, string>): Record<string, string> {
   const hosts = [NO_PROXY ?? no_proxy, new URL(url).hostname].filter((host) => host !== undefined && host !== "");
   return { NO_PROXY: hosts.join(","), no_proxy: hosts.join(",") };
-}
-
-/**
- * The line that puts a prompt to a process. A last text block that begins with `/` would be taken for a command of the CLI and
- * never reach the model; a block `\n` behind it keeps it a prompt.
- */
-export function promptLine(turn: string, prompt: readonly PromptBlock[], slashCommands: boolean): string {
-  const last = prompt.at(-1);
-  const needsGuard = !slashCommands && last?.type === "text" && last.text.trimStart().startsWith("/");
-  const content = needsGuard ? [...prompt, { type: "text", text: "\n" }] : prompt;
-  return jsonLine({
-    type: "user",
-    uuid: turn,
-    session_id: "",
-    parent_tool_use_id: null,
-    message: { role: "user", content },
-  });
-}
-
-/** One whole line of the CLI's input: anything else on it would end the process. */
-export function jsonLine(value: unknown): string {
-  return `${JSON.stringify(value)}\n`;
 }

@@ -4,8 +4,8 @@ import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import type { Billing } from "../protocol/agents.ts";
 import type { PermissionMode } from "../protocol/codes.ts";
-import { jsonLine } from "./command.ts";
 import { isCanUseTool, type CanUseToolRequest, type ControlRequest, type ControlResponse } from "./messages.ts";
+import { jsonLine } from "./prompt-line.ts";
 
 /** The credential that the CLI says it will use. All fields are the CLI's own words. */
 export const account = z.looseObject({

@@ -5,7 +5,6 @@ import { randomUUID } from "node:crypto";
 import { terminalEventTypes, type FailureCode, type PermissionMode } from "../protocol/codes.ts";
 import type { By, TerminalEvent, TurnEvent } from "../protocol/events.ts";
 import type { PromptBlock } from "../protocol/prompt.ts";
-import { promptLine } from "./command.ts";
 import { billingFits, createControl, paidBy, turnBillingFits, type Account, type Decision } from "./control.ts";
 import { launch, StartFailure, type LaunchOptions } from "./launch.ts";
 import type { Line } from "./lines.ts";
@@ -13,6 +12,7 @@ import { createNoise } from "./noise.ts";
 import { isInit, readMessage, type CanUseToolRequest, type CliMessage, type InitMessage } from "./messages.ts";
 import { failure, failureOf, type Failure } from "./outcome.ts";
 import type { Exit } from "./process.ts";
+import { promptLine } from "./prompt-line.ts";
 import { createQuestions, type Decide } from "./questions.ts";
 import { createTranslator } from "./translate.ts";
 import { watch, type RunningTurn } from "./watch.ts";
@@ -273,7 +273,7 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
           if (running!.isStopping) return;
           running!.hasPrompt = true;
           running!.heard([]);
-          void child.write(promptLine(turn, prompt, agent.slash_commands));
+          void child.write(promptLine(turn, prompt, agent));
         },
         (error: unknown) => {
           if (!isRunning()) return;

@@ -56,7 +56,7 @@ export function readScript(messages: readonly RequestMessage[]): Script {
 
 /**
  * The words of the newest prompt in a user message, without tool results and without what the CLI adds. Prompts that got no answer
- * stand in the same message, in front of the newest: the CLI ends their blocks with a line end when it joins them.
+ * stand in the same message, in front of the newest, as do a prompt's own first blocks: nothing tells which is which, so the last one counts.
  */
 function promptOf(message: RequestMessage): string {
   const { content } = message;
@@ -65,9 +65,8 @@ function promptOf(message: RequestMessage): string {
       ? [content]
       : content.flatMap(({ type, text }) => (type === "text" ? [text ?? ""] : []));
   const isAnswer = typeof content !== "string" && content.some(({ type }) => type === "tool_result");
-  const words = texts.map((text) => (isAnswer ? text : (noticeIn(text) ?? text))).filter((text) => !isAdded(text));
-  const earlier = words.slice(0, -1).findLastIndex((text) => text.endsWith("\n"));
-  return words.slice(earlier + 1).join("");
+  const words = texts.map((text) => (isAnswer ? text : (noticeIn(text) ?? text)));
+  return words.findLast((text) => !isAdded(text) && text.trim() !== "") ?? "";
 }
 
 const noticeMark = "I was told: ";

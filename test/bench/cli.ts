@@ -5,8 +5,9 @@ import { randomUUID } from "node:crypto";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { buildCommand, jsonLine, promptLine } from "../../gateway/claude/command.ts";
+import { buildCommand } from "../../gateway/claude/command.ts";
 import { createLineReader } from "../../gateway/claude/lines.ts";
+import { jsonLine, promptLine } from "../../gateway/claude/prompt-line.ts";
 import { readAgent, type Scene } from "../support/real-cli.ts";
 
 /** What a turn took, in milliseconds from its prompt (or from the start of the process, where that comes after). */
@@ -58,8 +59,9 @@ export async function driverCli(scene: Scene): Promise<LiveCli> {
 
 /** The same command on plain pipes, its lines parsed and no more. */
 export function pipesCli(scene: Scene): LiveCli {
+  const agent = readAgent();
   const { args, env, cwd } = buildCommand({
-    agent: readAgent(),
+    agent,
     session: randomUUID(),
     origin: { kind: "new" },
     workspace: scene.workspace,
@@ -87,7 +89,7 @@ export function pipesCli(scene: Scene): LiveCli {
     ready,
     ask(text) {
       watch = stopwatch();
-      child.stdin.write(promptLine(randomUUID(), [{ type: "text", text }], false));
+      child.stdin.write(promptLine(randomUUID(), [{ type: "text", text }], agent));
       return watch.took;
     },
     close: () => ended(child),

@@ -3,11 +3,12 @@
 import { randomUUID } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { buildCommand, jsonLine, promptLine } from "../../gateway/claude/command.ts";
+import { buildCommand } from "../../gateway/claude/command.ts";
 import type { Line } from "../../gateway/claude/lines.ts";
 import { locateCli } from "../../gateway/claude/locate.ts";
 import { bareEntry } from "../../gateway/claude/entry.ts";
 import { startProcess } from "../../gateway/claude/process.ts";
+import { jsonLine, promptLine } from "../../gateway/claude/prompt-line.ts";
 import { makePrivateFolder } from "../../gateway/claude/run-folder.ts";
 import { openScene, readAgent, type Scene } from "./real-cli.ts";
 import { until } from "./wait.ts";
@@ -109,7 +110,7 @@ async function record(scene: Scene, { agent, prompts, interruptAfter, results }:
   await ask({ subtype: "initialize" });
   for (const [index, prompt] of prompts.entries()) {
     const turn = `00000000-0000-4000-8000-00000000000${index + 1}`;
-    await child.write(promptLine(turn, [{ type: "text", text: prompt }], settings.slash_commands));
+    await child.write(promptLine(turn, [{ type: "text", text: prompt }], settings));
     if (interruptAfter !== undefined && index === 0) {
       await until("deltas", () => recorded.filter((line) => line.includes("text_delta")).length >= interruptAfter);
       await ask({ subtype: "interrupt" });

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { buildCommand, markerVariable, promptLine, type CommandInput } from "../../../gateway/claude/command.ts";
-import type { PromptBlock } from "../../../gateway/protocol/prompt.ts";
+import { buildCommand, markerVariable, type CommandInput } from "../../../gateway/claude/command.ts";
 import { readAgent } from "../../support/real-cli.ts";
 
 const secrets = {
@@ -81,24 +80,25 @@ describe("[P2] the child's environment is an allow-list", () => {
     },
   );
 
-  test("[P7] attachments, memory, background tasks and cron are off unless the agent asks", () => {
+  test("[P7] memory, background tasks and cron are off unless the agent asks", () => {
     const off = {
-      CLAUDE_CODE_DISABLE_ATTACHMENTS: "1",
       CLAUDE_CODE_DISABLE_AUTO_MEMORY: "1",
       CLAUDE_CODE_DISABLE_BACKGROUND_TASKS: "1",
       CLAUDE_CODE_DISABLE_CRON: "1",
     };
     expect(build().env).toMatchObject(off);
-    const asked = build({ file_mentions: true, background_tasks: true }).env;
+    const asked = build({ background_tasks: true }).env;
     expect(Object.keys(off).filter((name) => name in asked)).toEqual(["CLAUDE_CODE_DISABLE_AUTO_MEMORY"]);
   });
 
+  test("attachments are never switched off as a whole: the model would not hear of its tools", () => {
+    const switchedOff = { ...environment, CLAUDE_CODE_DISABLE_ATTACHMENTS: "1" };
+    expect(build({}, { environment: switchedOff }).env).not.toHaveProperty("CLAUDE_CODE_DISABLE_ATTACHMENTS");
+  });
+
   test("the operator's environment cannot switch them on", () => {
-    const { env } = build(
-      {},
-      { environment: { ...environment, CLAUDE_CODE_DISABLE_ATTACHMENTS: "0", CLAUDE_CODE_DISABLE_CRON: "" } },
-    );
-    expect(env).toMatchObject({ CLAUDE_CODE_DISABLE_ATTACHMENTS: "1", CLAUDE_CODE_DISABLE_CRON: "1" });
+    const { env } = build({}, { environment: { ...environment, CLAUDE_CODE_DISABLE_CRON: "" } });
+    expect(env).toMatchObject({ CLAUDE_CODE_DISABLE_CRON: "1" });
   });
 });
 
@@ -218,44 +218,4 @@ describe("the command line", () => {
   });
 
   test("runs in the agent's workspace", () => expect(build().cwd).toBe("/workspace"));
-});
-
-describe("[P1] the line of a prompt", () => {
-  const content = (prompt: PromptBlock[], slashCommands = false) => {
-    const line = promptLine("turn-1", prompt, slashCommands);
-    expect(line.indexOf("\n")).toBe(line.length - 1);
-    return (JSON.parse(line) as { uuid: string; message: { role: string; content: unknown } }).message.content;
-  };
-  const text = (text: string): PromptBlock => ({ type: "text", text });
-  const image: PromptBlock = { type: "image", source: { type: "base64", media_type: "image/png", data: "AAAA" } };
-
-  test("names the turn, and is one line whatever the prompt holds", () => {
-    expect(JSON.parse(promptLine("turn-1", [text("a")], false))).toMatchObject({
-      type: "user",
-      uuid: "turn-1",
-      message: { role: "user" },
-    });
-    expect(content([text("a\nb\u2028c\r\n\u0000")])).toEqual([text("a\nb\u2028c\r\n\u0000")]);
-  });
-
-  test.each(["/cost", "  /cost", "\n/compact now", "/"])(
-    "guards a last text that the CLI would take for a command: %j",
-    (prompt) => {
-      expect(content([text(prompt)])).toEqual([text(prompt), text("\n")]);
-      expect(content([image, text(prompt)])).toEqual([image, text(prompt), text("\n")]);
-    },
-  );
-
-  test("leaves every other prompt as it is", () => {
-    for (const prompt of [
-      [text("a/b")],
-      [text("/cost"), text("and more")],
-      [text("/cost"), image],
-      [text("-p --version")],
-    ])
-      expect(content(prompt)).toEqual(prompt);
-  });
-
-  test("leaves a command as it is where the agent allows them", () =>
-    expect(content([text("/cost")], true)).toEqual([text("/cost")]));
 });

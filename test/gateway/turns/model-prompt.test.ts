@@ -1,7 +1,8 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { promptLine } from "../../../gateway/claude/command.ts";
+import { promptLine } from "../../../gateway/claude/prompt-line.ts";
 import { modelPrompt } from "../../../gateway/turns/model-prompt.ts";
+import { readAgent } from "../../support/real-cli.ts";
 
 const prompt = [{ type: "text", text: "the prompt" }] as const;
 
@@ -42,7 +43,7 @@ test("no context can leave its frame, and each is read back as it was", () => {
 });
 
 test("[P1] a prompt that begins with a slash is guarded behind a context too", () => {
-  const line = promptLine("t", modelPrompt({ a: 1 }, [{ type: "text", text: "/cost" }]), false);
+  const line = promptLine("t", modelPrompt({ a: 1 }, [{ type: "text", text: "/cost" }]), readAgent());
   const { message } = JSON.parse(line) as { message: { content: { text: string }[] } };
   expect(message.content.map(({ text }) => text)).toEqual([expect.stringContaining("<context>"), "/cost", "\n"]);
 });
