@@ -86,16 +86,25 @@ export function checkWishes(agent: AgentConfig, { model, permission_mode, turn_t
       models.length === 0 ? "this agent lets no model be chosen" : `must be one of ${models.join(", ")}`,
     );
   if (permission_mode !== undefined && isWider(permission_mode, agent.permission_mode))
-    throw refusal("permission_mode", `must be at most ${agent.permission_mode} for this agent`);
+    throw refusal("permission_mode", `must be ${modesWithin(agent.permission_mode)} for this agent`);
   if (turn_timeout_s !== undefined && turn_timeout_s > agent.turn_timeout_s)
     throw refusal("turn_timeout_s", `must be at most ${agent.turn_timeout_s} for this agent`);
   if (isCommandWithMention(prompt, agent))
     throw refusal("prompt", "a command must not name a file with @: this agent has no file_mentions");
 }
 
-/** Whether the mode lets more run unasked than the other one. */
+/**
+ * Whether the mode lets more be done than the other one, be it unasked, or after a question where the other one asks nobody. Whoever only
+ * plans does nothing of what the others do.
+ */
 export function isWider(mode: PermissionMode, than: PermissionMode): boolean {
+  if (than === "plan") return mode !== "plan";
   return permissionModes.indexOf(mode) > permissionModes.indexOf(than);
+}
+
+/** In words. */
+export function modesWithin(mode: PermissionMode): string {
+  return permissionModes.filter((one) => !isWider(one, mode)).join(" or ");
 }
 
 function refusal(field: string, what: string): GatewayError {

@@ -5,7 +5,7 @@ import { agentConfig, agentFault, type AgentConfig } from "../protocol/agents.ts
 import type { PermissionMode } from "../protocol/codes.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { StoredAgent } from "../store/port.ts";
-import { isWider, type Registry } from "./registry.ts";
+import { isWider, modesWithin, type Registry } from "./registry.ts";
 
 export interface AgentBounds {
   /** By their real paths. */
@@ -30,10 +30,8 @@ export function makeAgent(
   if (isWider(given.permission_mode, ceiling))
     throw new GatewayError(
       "forbidden",
-      `permission_mode: must be at most ${ceiling}, the gateway's permission_ceiling`,
-      {
-        field: "permission_mode",
-      },
+      `permission_mode: must be ${modesWithin(ceiling)}: the gateway's permission_ceiling is ${ceiling}`,
+      { field: "permission_mode" },
     );
   const agent =
     given.workspace === undefined ? given : { ...given, workspace: workspaceWithin(given.workspace, bounds) };

@@ -116,7 +116,7 @@ export function buildCommand(input: CommandInput): Command {
   };
   const json = (value: unknown) => (value === undefined ? undefined : JSON.stringify(value));
   const allowed = [...agent.allowed_tools, ...(input.supervision ? [`mcp__${ownMcpServer}`] : [])];
-  const disallowed = [...(agent.background_tasks ? [] : restlessTools), ...agent.disallowed_tools];
+  const disallowed = [...toolsOff(agent), ...agent.disallowed_tools];
   const args = [
     "--print",
     "--input-format=stream-json",
@@ -130,7 +130,7 @@ export function buildCommand(input: CommandInput): Command {
     ...fileFlag("mcp-config", "mcp.json", json(mcpConfig(input))),
     ...fileFlag("append-system-prompt-file", "instructions.md", agent.instructions),
     ...fileFlag("agents", "subagents.json", json(agent.subagents)),
-    ...fileFlag("settings", "settings.json", json(agent.hooks && { hooks: agent.hooks })),
+    ...fileFlag("settings", "settings.json", JSON.stringify(settingsOf(agent))),
     ...flag("model", agent.model),
     ...flag("fallback-model", agent.fallback_model),
     ...flag("max-turns", agent.max_model_turns),
@@ -140,6 +140,20 @@ export function buildCommand(input: CommandInput): Command {
     ...sessionFlags(input),
   ];
   return { args, env: environmentOf(input), cwd: workspace, files };
+}
+
+function toolsOff({ background_tasks, permission_mode, extra_tools }: AgentConfig): string[] {
+  const off = [
+    ...(background_tasks ? [] : restlessTools),
+    "EnterPlanMode",
+    ...(permission_mode === "plan" ? [] : ["ExitPlanMode"]),
+  ];
+  return off.filter((tool) => !extra_tools.includes(tool));
+}
+
+/** Else plan mode would use the rules of the CLI's auto mode, by which any file of the machine is read unasked. */
+function settingsOf({ hooks }: AgentConfig): Record<string, unknown> {
+  return { useAutoModeDuringPlan: false, ...(hooks ? { hooks } : {}) };
 }
 
 function mcpConfig({ agent, supervision }: CommandInput): { mcpServers: Record<string, unknown> } | undefined {

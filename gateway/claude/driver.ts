@@ -2,7 +2,7 @@
 // and ends. Whatever the CLI does, a turn that was begun here gets exactly one terminal event [L3, T5, P5]. Its states are seen together or not at all,
 // which makes the file long.
 import { randomUUID } from "node:crypto";
-import { terminalEventTypes, type FailureCode, type PermissionMode } from "../protocol/codes.ts";
+import { terminalEventTypes, type FailureCode } from "../protocol/codes.ts";
 import type { By, TerminalEvent, TurnEvent } from "../protocol/events.ts";
 import type { PromptBlock } from "../protocol/prompt.ts";
 import { billingFits, createControl, paidBy, turnBillingFits, type Account, type Decision } from "./control.ts";
@@ -12,9 +12,10 @@ import { createNoise } from "./noise.ts";
 import { isInit, readMessage, type CanUseToolRequest, type CliMessage, type InitMessage } from "./messages.ts";
 import { failure, failureOf, type Failure } from "./outcome.ts";
 import type { Exit } from "./process.ts";
-import { promptLine } from "./prompt-line.ts";
+import { isCommandFor, promptLine } from "./prompt-line.ts";
 import { createQuestions, type Decide } from "./questions.ts";
 import { createTranslator } from "./translate.ts";
+import { createTurnSettings, type Wanted } from "./turn-settings.ts";
 import { watch, type RunningTurn } from "./watch.ts";
 
 export interface DriverOptions extends LaunchOptions {
@@ -44,13 +45,11 @@ export interface Deadlines {
 
 export const defaultDeadlines: Deadlines = { startMs: 60_000, interruptMs: 3000, endMs: 4500 };
 
-export interface TurnRequest {
+/** With a model or a mode: for this turn alone, set back after it. */
+export interface TurnRequest extends Wanted {
   /** A UUID. */
   readonly turn: string;
   readonly prompt: readonly PromptBlock[];
-  /** For this turn alone; set back after it. */
-  readonly model?: string;
-  readonly permissionMode?: PermissionMode;
   /** Instead of the agent's `turn_timeout_s`. */
   readonly timeoutS?: number;
 }
@@ -100,12 +99,15 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
   let endedFor: Failure | undefined;
   const noise = createNoise();
   let running: RunningTurn | undefined;
+  /** What the running turn asked for itself. */
+  let wanted: Wanted = {};
   /** A turn that the CLI began by itself. */
   let own: RunningTurn | undefined;
   const questions = createQuestions(options.decide);
 
   const child = await launch(options, (lines) => containBugs(() => isBroken || onLines(lines)));
   const control = createControl({ write: child.write, decide: ask });
+  const settings = createTurnSettings(agent, control);
 
   const startTimer = setTimeout(
     () => fail(failure("spawn_failed", "The CLI did not answer after its start.")),
@@ -192,6 +194,8 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
       } else if (own && event.turn === own.turn && isTerminal(event)) {
         own.stop();
         own = undefined;
+        // A prompt may be waiting behind it: it is not to find what this one has changed.
+        if (settings.isChanged) settings.set(wanted).catch(() => {});
       }
     }
     own?.heard(events);
@@ -211,7 +215,9 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
     const asking = [running, own];
     for (const turn of asking) turn?.asks();
     try {
-      return await questions.ask(request, translator.current, signal);
+      const turn = translator.current;
+      const own = turn === running?.turn ? wanted.permissionMode : undefined;
+      return await questions.ask(request, { turn, mode: own ?? agent.permission_mode }, signal);
     } finally {
       for (const turn of asking) turn?.answered();
     }
@@ -228,6 +234,7 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
     }
     if (message.type === "result" && message.subtype === "error_max_budget_usd") isUsable = false;
     answerUuid = answerUuidOf(message) ?? answerUuid;
+    settings.note(message);
     const said = translator.push(message);
     if (isInit(message)) confirmBilling(message);
     return said;
@@ -258,13 +265,14 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
     const ended = Promise.withResolvers<TerminalEvent>();
     translator.expect(turn);
     running = watch(turn, watchdogs(request.timeoutS), ended.resolve, (code) => endTurnAs(failure(code)));
+    wanted = request;
     const isRunning = () => running?.turn === turn;
-    let settings: Promise<() => Promise<void>> | undefined;
+    let setting = Promise.resolve();
     ready
       .then(() => {
         // It may have ended while the process came up.
-        if (isRunning() && !isGone && asksForMore(request)) settings = fulfil(request);
-        return settings;
+        if (isRunning() && !isGone) setting = settings.set(request);
+        return setting;
       })
       .then(
         () => {
@@ -281,14 +289,16 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
         },
       );
     const ending = await ended.promise;
-    if (settings) await setBack(settings);
+    wanted = {};
+    if (isCommandFor(prompt, agent)) settings.forget();
+    if (settings.isChanged && isUsable) await setBack(setting);
     return ending;
   }
 
-  /** What the turn asked for itself must be set back before the next one: a process that does not do so, or not in time, takes none. */
-  async function setBack(settings: Promise<() => Promise<void>>): Promise<void> {
-    const isDone = settings
-      .then((undo) => undo())
+  /** What the turn has changed must be set back before the next one: a process that does not do so, or not in time, takes none. */
+  async function setBack(setting: Promise<void>): Promise<void> {
+    const isDone = setting
+      .then(() => settings.set())
       .then(
         () => true,
         () => false,
@@ -296,16 +306,6 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
     if (await Promise.race([isDone, timeout(deadlines.interruptMs)])) return;
     isUsable = false;
     void end();
-  }
-
-  /** Sets what the turn asked for beyond its agent; resolves with what sets it back. */
-  async function fulfil({ model, permissionMode }: TurnRequest): Promise<() => Promise<void>> {
-    if (model !== undefined) await control.setModel(model);
-    if (permissionMode !== undefined) await control.setPermissionMode(permissionMode);
-    return async () => {
-      if (model !== undefined) await control.setModel(agent.model);
-      if (permissionMode !== undefined) await control.setPermissionMode(agent.permission_mode);
-    };
   }
 
   function endTurnAs(reason: Failure): void {
@@ -365,10 +365,6 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
     end,
     diagnostics: () => `${child.stderrTail()}${noise.tail()}`.slice(-maxDiagnosticChars),
   };
-}
-
-function asksForMore({ model, permissionMode }: TurnRequest): boolean {
-  return model !== undefined || permissionMode !== undefined;
 }
 
 /** Answers of subagents, and those that the CLI makes up itself, are none to go on from. */

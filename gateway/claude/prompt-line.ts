@@ -28,6 +28,11 @@ function needsGuard(prompt: readonly Block[], { slash_commands, file_mentions }:
   return !slash_commands || (!file_mentions && hasMention(prompt));
 }
 
+/** Whether the CLI will take the prompt for a command of its own. */
+export function isCommandFor(prompt: readonly Block[], rules: PromptRules): boolean {
+  return isCommand(prompt) && !needsGuard(prompt, rules);
+}
+
 /**
  * Whether the CLI would attach files to a command of this agent, which has no leave for that: a command cannot have the guard, and the CLI
  * looks for mentions in its words as in any other's.

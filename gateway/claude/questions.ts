@@ -1,4 +1,5 @@
 // The CLI's questions about tool calls, put to whoever decides: with the turn they belong to, and the subagent's call that they came from.
+import type { PermissionMode } from "../protocol/codes.ts";
 import type { TurnEvent } from "../protocol/events.ts";
 import type { ControlOptions, Decision } from "./control.ts";
 import type { CanUseToolRequest } from "./messages.ts";
@@ -17,6 +18,9 @@ export interface ToolQuestion {
   readonly isPersonal: boolean;
 }
 
+/** The model's own questions to a person. */
+export const questionTool = "AskUserQuestion";
+
 export type Decide = (question: ToolQuestion, signal: AbortSignal) => Promise<Decision>;
 
 export interface Questions {
@@ -24,8 +28,17 @@ export interface Questions {
   note(event: TurnEvent): void;
   /** The turn has ended. */
   clear(): void;
-  /** Puts a question; without anybody to ask, or outside a turn, it is denied, with the reason. */
-  ask(request: CanUseToolRequest, turn: string | undefined, signal: AbortSignal): ReturnType<ControlOptions["decide"]>;
+  /**
+   * Puts a question; without anybody to ask, or outside a turn, it is denied, with the reason. So it is in the mode `dontAsk`, but for what
+   * the model itself asks a person: the CLI puts others too once the model has changed its mode.
+   */
+  ask(request: CanUseToolRequest, asker: Asker, signal: AbortSignal): ReturnType<ControlOptions["decide"]>;
+}
+
+/** The turn in which something is asked, if there is one, and the mode that it was given. */
+export interface Asker {
+  readonly turn: string | undefined;
+  readonly mode: PermissionMode;
 }
 
 export function createQuestions(decide: Decide | undefined): Questions {
@@ -37,8 +50,9 @@ export function createQuestions(decide: Decide | undefined): Questions {
       if (type === "tool_use" && typeof id === "string") parents.set(id, event.parent_tool_use_id);
     },
     clear: () => parents.clear(),
-    async ask(request, turn, signal) {
-      if (!decide || turn === undefined) return denied(request);
+    async ask(request, { turn, mode }, signal) {
+      const isClosed = mode === "dontAsk" && request.tool_name !== questionTool;
+      if (!decide || turn === undefined || isClosed) return denied(request);
       return decide(questionOf(request, turn, parents.get(request.tool_use_id) ?? null), signal);
     },
   };

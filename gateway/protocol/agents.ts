@@ -67,6 +67,13 @@ export const agentConfig = z.strictObject({
   permission_mode: settings.permission_mode.default("default"),
   allowed_tools: settings.allowed_tools.default([]),
   disallowed_tools: settings.disallowed_tools.default([]),
+  /** Tools of the CLI that are off without it. */
+  extra_tools: z
+    .array(z.string().regex(/^[A-Z][A-Za-z0-9_]{0,99}$/, "must be the name of a tool of the CLI"))
+    .max(100)
+    .default([]),
+  /** Whoever allows a tool call may change its input. */
+  input_changes: z.boolean().default(false),
   instructions: settings.instructions.optional(),
   subagents: z.record(z.string(), z.unknown()).optional(),
   hooks: hooks.optional(),

@@ -87,8 +87,8 @@ export const terminalEventTypes = ["turn_completed", "turn_failed", "turn_cancel
 
 export type TerminalEventType = (typeof terminalEventTypes)[number];
 
-/** From the tightest to the widest: a request may ask for its agent's mode or one to the left of it. */
-export const permissionModes = ["plan", "dontAsk", "default", "acceptEdits", "bypassPermissions"] as const;
+/** From the tightest to the widest. `plan` asks, as `default` does, and does less: it stands beside. */
+export const permissionModes = ["dontAsk", "plan", "default", "acceptEdits", "bypassPermissions"] as const;
 
 export type PermissionMode = (typeof permissionModes)[number];
 

@@ -2,7 +2,7 @@
 // clock, a cancel, the CLI itself. What settled it is stored before the CLI learns of it [L2].
 import { randomUUIDv7 } from "node:crypto";
 import type { Decision } from "../claude/control.ts";
-import type { ToolQuestion } from "../claude/questions.ts";
+import { questionTool, type ToolQuestion } from "../claude/questions.ts";
 import type { EventLog } from "../log/event-log.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
 import { callerBy, gatewayCaller, visitorKey, type Caller } from "../protocol/callers.ts";
@@ -10,7 +10,7 @@ import { GatewayError } from "../protocol/errors.ts";
 import type { By, EventOf } from "../protocol/events.ts";
 import type { AnswerApproval } from "../protocol/requests.ts";
 import type { ApprovalRow, Store } from "../store/port.ts";
-import { decisionOf, outcomeOf, questionTool, type Outcome } from "./decision.ts";
+import { decisionOf, outcomeOf, type Outcome } from "./decision.ts";
 import { stateChange } from "./machine.ts";
 
 export interface Approvals {

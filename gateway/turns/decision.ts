@@ -1,7 +1,7 @@
 // What a person's answer to an approval means for the tool that waits [A5]. Pure.
 import { isDeepStrictEqual } from "node:util";
 import type { Decision } from "../claude/control.ts";
-import type { ToolQuestion } from "../claude/questions.ts";
+import { questionTool, type ToolQuestion } from "../claude/questions.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { EventOf } from "../protocol/events.ts";
@@ -10,8 +10,6 @@ import type { AnswerApproval } from "../protocol/requests.ts";
 /** How an approval ended, but for who ended it. */
 export type Outcome = Pick<EventOf<"approval_resolved">, "decision" | "scope" | "message" | "updated_input">;
 
-/** The model's own questions to a person. */
-export const questionTool = "AskUserQuestion";
 const standardRefusal = "The person who was asked did not allow this.";
 
 /** Throws a `GatewayError` where the answer does not fit what was asked, or the agent does not allow it. */
@@ -42,13 +40,15 @@ function isEmpty(input: Record<string, unknown>): boolean {
   return Object.keys(input).length === 0;
 }
 
-/** The CLI checks a tool's input against the agent's rules before it asks, and a changed one not again. */
+/** The CLI checks a tool's input against the agent's rules and hooks before it asks, and a changed one not again. */
 function checkMayChange(agent: AgentConfig): void {
   const hasInputRules = agent.disallowed_tools.some((rule) => rule.includes("("));
-  if (hasInputRules || agent.setting_sources.length > 0)
-    throw new GatewayError("forbidden", "input: this agent has rules about inputs, so it cannot be changed here", {
-      field: "input",
-    });
+  const why = !agent.input_changes
+    ? "this agent does not let it be changed; its input_changes would"
+    : hasInputRules || agent.hooks || agent.setting_sources.length > 0
+      ? "this agent has hooks, settings or rules about inputs, so it cannot be changed here, input_changes or not"
+      : undefined;
+  if (why !== undefined) throw new GatewayError("forbidden", `input: ${why}`, { field: "input" });
 }
 
 function readAnswers({ tool, input }: ToolQuestion, { answers = {} }: AnswerApproval): Record<string, string> {

@@ -2,6 +2,7 @@
 // SDK. All with the same binary, environment and demo model.
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -60,7 +61,7 @@ export async function driverCli(scene: Scene): Promise<LiveCli> {
 /** The same command on plain pipes, its lines parsed and no more. */
 export function pipesCli(scene: Scene): LiveCli {
   const agent = readAgent();
-  const { args, env, cwd } = buildCommand({
+  const { args, env, cwd, files } = buildCommand({
     agent,
     session: randomUUID(),
     origin: { kind: "new" },
@@ -69,6 +70,7 @@ export function pipesCli(scene: Scene): LiveCli {
     environment: scene.environment,
     marker: randomUUID(),
   });
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(scene.runFolder, name), content);
   const child = spawn(scene.binary, args, { cwd, env, stdio: ["pipe", "pipe", "ignore"] });
   const reader = createLineReader();
   const { promise: ready, resolve: setReady } = Promise.withResolvers<void>();

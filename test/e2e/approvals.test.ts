@@ -42,7 +42,8 @@ beforeAll(async () => {
     { name: "impatient", workspace, approval_timeout_s: 6, silence_timeout_s: 3 },
     { name: "alone", workspace, permission_mode: "dontAsk" },
     { name: "single", workspace, processes: 1 },
-    { name: "strict", workspace, disallowed_tools: ["Bash(rm *)"] },
+    { name: "changing", workspace, input_changes: true },
+    { name: "strict", workspace, input_changes: true, disallowed_tools: ["Bash(rm *)"] },
   ];
   gateway = await openGateway(scene, { agents });
 });
@@ -131,7 +132,7 @@ test("[T7] allowed, a tool runs; the turn waits meanwhile, and a second answer i
 });
 
 test("allowed with a changed input, a tool runs with that one, and readers are told", async () => {
-  const { turn, session } = await gateway.post(touch("asked"), { agent: "default" });
+  const { turn, session } = await gateway.post(touch("asked"), { agent: "changing" });
   const [open] = await pending(gateway, session);
   const input = { command: "echo changed > changed" };
   expect(await answer(gateway, open!.approval, { decision: "allow", input })).toMatchObject({
@@ -142,6 +143,32 @@ test("allowed with a changed input, a tool runs with that one, and readers are t
   expect(readFileSync(file("changed"), "utf8")).toBe("changed\n");
   expect(existsSync(file("asked"))).toBe(false);
   expect(ofType(await eventsOf(gateway, turn), "approval_resolved")).toMatchObject([{ updated_input: input }]);
+});
+
+test("[A5] the input of an agent that does not say so cannot be changed, and the refusal says what to set", async () => {
+  const { turn, session } = await gateway.post(touch("unchanged"), { agent: "default" });
+  const [open] = await pending(gateway, session);
+  const changed = { decision: "allow", input: { command: "touch changed-unasked" } };
+  expect(await answer(gateway, open!.approval, changed)).toMatchObject({
+    status: 403,
+    body: { code: "forbidden", field: "input", detail: expect.stringContaining("input_changes") as string },
+  });
+  await answer(gateway, open!.approval, { decision: "allow" });
+  expect((await gateway.ended(turn)).state).toBe("completed");
+  expect([existsSync(file("unchanged")), existsSync(file("changed-unasked"))]).toEqual([true, false]);
+});
+
+test("[A5] a closed agent asks nobody, whatever mode a request asks for", async () => {
+  const post = (permission_mode: string) =>
+    gateway.fetch("/api/turns", jsonBody({ prompt: touch("closed"), agent: "alone", permission_mode }));
+  for (const mode of ["plan", "default", "acceptEdits", "bypassPermissions"]) {
+    const refused = await post(mode);
+    expect([refused.status, await refused.json()]).toMatchObject([
+      403,
+      { code: "forbidden", field: "permission_mode" },
+    ]);
+  }
+  expect((await post("dontAsk")).status).toBe(202);
 });
 
 test("denied, a tool does not run, and the model reads the person's words as the tool's error", async () => {

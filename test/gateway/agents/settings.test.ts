@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createRegistry } from "../../../gateway/agents/registry.ts";
+import { checkWishes, createRegistry } from "../../../gateway/agents/registry.ts";
 import { addStored, makeAgent, type AgentBounds } from "../../../gateway/agents/settings.ts";
 import { permissionModes, type PermissionMode } from "../../../gateway/protocol/codes.ts";
 import { GatewayError } from "../../../gateway/protocol/errors.ts";
@@ -34,6 +34,28 @@ function refusalOf(settings: object, more: Partial<AgentBounds> = {}): Record<st
   return { code: "none" };
 }
 
+/** What may be asked for under each mode: a closed agent never asks, and one that plans does nothing else. */
+const within: Record<PermissionMode, readonly PermissionMode[]> = {
+  dontAsk: ["dontAsk"],
+  plan: ["plan"],
+  default: ["dontAsk", "plan", "default"],
+  acceptEdits: ["dontAsk", "plan", "default", "acceptEdits"],
+  bypassPermissions: permissionModes,
+};
+
+test.each(permissionModes)("[A5] a request to an agent of the mode %s may ask for what is within that", (mode) => {
+  const agent = readAgent({ permission_mode: mode });
+  const isRefused = (wish: PermissionMode) => {
+    try {
+      checkWishes(agent, { permission_mode: wish });
+      return false;
+    } catch (error) {
+      return error instanceof GatewayError && error.message.includes(within[mode].join(" or "));
+    }
+  };
+  expect(permissionModes.filter((wish) => !isRefused(wish))).toEqual(within[mode]);
+});
+
 describe("[A5] an agent that is made by API", () => {
   test("has the same defaults as one of the file", () =>
     expect(make({ model: "m" })).toEqual(readAgent({ name: "made", model: "m" })));
@@ -42,10 +64,9 @@ describe("[A5] an agent that is made by API", () => {
     const allowed = permissionModes.filter(
       (mode) => refusalOf({ permission_mode: mode }, { permissionCeiling: ceiling })["code"] === "none",
     );
-    expect(allowed).toEqual(permissionModes.slice(0, permissionModes.indexOf(ceiling) + 1));
-    const tightest = (a: PermissionMode, b: PermissionMode) =>
-      permissionModes[Math.min(permissionModes.indexOf(a), permissionModes.indexOf(b))];
-    expect(make({}, { permissionCeiling: ceiling }).permission_mode).toBe(tightest("default", ceiling));
+    expect(allowed).toEqual(within[ceiling]);
+    const byItself = within[ceiling].includes("default") ? "default" : ceiling;
+    expect(make({}, { permissionCeiling: ceiling }).permission_mode).toBe(byItself);
   });
 
   test("works in a folder of a root, by its real path", () => {

@@ -154,7 +154,7 @@ describe("the command line", () => {
     expect(files["instructions.md"]).toBe("secret-instructions");
     expect(JSON.parse(files["mcp.json"]!)).toEqual({ mcpServers: full.mcp_servers });
     expect(JSON.parse(files["subagents.json"]!)).toEqual(full.subagents);
-    expect(JSON.parse(files["settings.json"]!)).toEqual({ hooks: full.hooks });
+    expect(JSON.parse(files["settings.json"]!)).toEqual({ useAutoModeDuringPlan: false, hooks: full.hooks });
   });
 
   test("an agent that supervises others has the gateway's own server among its MCP servers, its tools allowed", () => {
@@ -187,15 +187,30 @@ describe("the command line", () => {
   test("[P2] reads no settings and no other MCP servers unless the agent says so", () => {
     expect(build().args).toEqual(expect.arrayContaining(["--setting-sources=", "--strict-mcp-config"]));
     expect(build({ setting_sources: ["user", "project"] }).args).toContain("--setting-sources=user,project");
-    expect(build().files).toEqual({});
+    expect(Object.keys(build().files)).toEqual(["settings.json"]);
   });
 
   test("[P7] disallows the tools that act between turns, beside the agent's own, unless it asks for them", () => {
     const flag = (args: readonly string[]) => args.find((arg) => arg.startsWith("--disallowed-tools="));
     expect(flag(build({ disallowed_tools: ["WebFetch"] }).args)).toBe(
-      "--disallowed-tools=ScheduleWakeup,SendMessage,EnterWorktree,ExitWorktree,Workflow,WebFetch",
+      "--disallowed-tools=ScheduleWakeup,SendMessage,EnterWorktree,ExitWorktree,Workflow,EnterPlanMode,ExitPlanMode,WebFetch",
     );
-    expect(flag(build({ background_tasks: true }).args)).toBeUndefined();
+    expect(flag(build({ background_tasks: true }).args)).toBe("--disallowed-tools=EnterPlanMode,ExitPlanMode");
+  });
+
+  test("[A5] plan mode never uses the rules of auto mode, by which files outside the workspace are read unasked", () => {
+    for (const agent of [{}, { permission_mode: "plan" as const }, { setting_sources: ["user" as const] }]) {
+      const { args, files } = build(agent);
+      expect(args).toContain("--settings=/run/private/settings.json");
+      expect(JSON.parse(files["settings.json"]!)).toEqual({ useAutoModeDuringPlan: false });
+    }
+  });
+
+  test("the tools with which a model changes its own mode are off unless the agent wants them", () => {
+    const off = (agent: Parameters<typeof readAgent>[0]) =>
+      build({ background_tasks: true, ...agent }).args.find((arg) => arg.startsWith("--disallowed-tools="));
+    expect(off({ permission_mode: "plan" })).toBe("--disallowed-tools=EnterPlanMode");
+    expect(off({ extra_tools: ["ExitPlanMode", "EnterPlanMode"] })).toBeUndefined();
   });
 
   test("[P6] brings a session back by its file where there is one, else begins it under its id", () => {

@@ -85,7 +85,7 @@ describe("the closed lists", () => {
   });
 
   test("permission modes stand from the tightest to the widest", () => {
-    expect(permissionModes).toEqual(["plan", "dontAsk", "default", "acceptEdits", "bypassPermissions"]);
+    expect(permissionModes).toEqual(["dontAsk", "plan", "default", "acceptEdits", "bypassPermissions"]);
   });
 
   test("who did it is exactly one kind of caller", () => {

@@ -201,7 +201,7 @@ test("[T7] several approvals at once: the turn waits until the last is answered"
 
 test("allowed for the session, a tool is not asked for again, also by another gateway on the store; others are", async () => {
   const waiting = await ask({ tool_use_id: "toolu_0" });
-  const { approval, decision } = await ask();
+  const { approval, decision } = await ask({}, readAgent({ input_changes: true }));
   await answer(approval, { decision: "allow", input: { command: "touch y" }, scope: "session" });
   expect(await decision).toEqual({ behavior: "allow", updatedInput: { command: "touch y" } });
   // What waited for the same is allowed with it, with its own input.

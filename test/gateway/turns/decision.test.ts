@@ -4,6 +4,7 @@ import { decisionOf, outcomeOf } from "../../../gateway/turns/decision.ts";
 import { choice, question } from "../../support/approval-drafts.ts";
 import { readAgent } from "../../support/real-cli.ts";
 
+const changing = readAgent({ input_changes: true });
 const bash = question("t");
 const asked = question("t", { tool: "AskUserQuestion", input: choice, isPersonal: true });
 
@@ -27,7 +28,7 @@ test("allowed, a tool runs with its own input, or with the changed one, which ot
     outcome: { decision: "allow" },
     decision: { behavior: "allow", updatedInput: { command: "touch x" } },
   });
-  expect(decide(bash, { decision: "allow", input: { command: "touch y" } })).toEqual({
+  expect(decide(bash, { decision: "allow", input: { command: "touch y" } }, changing)).toEqual({
     outcome: { decision: "allow", updated_input: { command: "touch y" } },
     decision: { behavior: "allow", updatedInput: { command: "touch y" } },
   });
@@ -61,19 +62,33 @@ test("an answer to a question is its label, several are joined, and one's own wo
   });
 });
 
-test("[A5] an input cannot be changed where the agent has rules about inputs, since the CLI would not check it again", () => {
+test("[A5] an input cannot be changed unless the agent lets it, and the refusal says how", () => {
   const changed = { decision: "allow", input: { command: "rm -rf ." } };
-  const forbidden = { code: "forbidden", extra: { field: "input" } };
-  expect(refusal(bash, changed, readAgent({ disallowed_tools: ["Bash(rm *)"] }))).toMatchObject(forbidden);
-  expect(refusal(bash, changed, readAgent({ setting_sources: ["project"] }))).toMatchObject(forbidden);
-  const strict = readAgent({ disallowed_tools: ["Bash(rm *)"], setting_sources: ["project"] });
-  expect(decide(bash, { decision: "allow", input: bash.input }, strict).outcome).toEqual({ decision: "allow" });
-  expect(decide(asked, { decision: "allow", answers: { "Which colour?": "Red" } }, strict).outcome).toMatchObject({
+  expect(refusal(bash, changed)).toMatchObject({
+    code: "forbidden",
+    extra: { field: "input" },
+    message: expect.stringContaining("input_changes") as string,
+  });
+  expect(decide(bash, { decision: "allow", input: bash.input }).outcome).toEqual({ decision: "allow" });
+  expect(decide(asked, { decision: "allow", answers: { "Which colour?": "Red" } }).outcome).toMatchObject({
     decision: "allow",
   });
-  expect(decide(bash, changed, readAgent({ disallowed_tools: ["WebFetch"] })).outcome).toMatchObject({
-    updated_input: changed.input,
-  });
+});
+
+test("[A5] nor where it has hooks, settings or rules about inputs, since the CLI would not ask them again", () => {
+  const changed = { decision: "allow", input: { command: "rm -rf ." } };
+  const forbidden = { code: "forbidden", extra: { field: "input" } };
+  const hooks = { PreToolUse: [{ hooks: [{ type: "command", command: "exit 2" }] }] };
+  for (const more of [{ disallowed_tools: ["Bash(rm *)"] }, { setting_sources: ["project" as const] }, { hooks }]) {
+    const strict = readAgent({ input_changes: true, ...more });
+    expect(refusal(bash, changed, strict)).toMatchObject(forbidden);
+    expect(decide(bash, { decision: "allow", input: bash.input }, strict).outcome).toEqual({ decision: "allow" });
+    expect(decide(asked, { decision: "allow", answers: { "Which colour?": "Red" } }, strict).outcome).toMatchObject({
+      decision: "allow",
+    });
+  }
+  const named = readAgent({ input_changes: true, disallowed_tools: ["WebFetch"] });
+  expect(decide(bash, changed, named).outcome).toMatchObject({ updated_input: changed.input });
 });
 
 test("answers are for questions alone, and only for those that were asked; a question is never allowed for good", () => {
