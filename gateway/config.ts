@@ -3,7 +3,7 @@ import { readFileSync, realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
 import { levelsBelow } from "./agents/levels.ts";
-import { agentConfig, agentFault, type AgentConfig } from "./protocol/agents.ts";
+import { agentConfig, agentFault, withDefaults, type AgentConfig } from "./protocol/agents.ts";
 import { isolations, type IsolationWish } from "./protocol/box.ts";
 import { permissionModes, type PermissionMode } from "./protocol/codes.ts";
 import { SetupError } from "./protocol/errors.ts";
@@ -192,7 +192,12 @@ function readFile(named: string | undefined): { content: z.infer<typeof configFi
   } catch (error) {
     throw invalid(`${file} is no valid JSON: ${error instanceof Error ? error.message : ""}`);
   }
-  return { content: checked(configFile, value, `${file}: `), path: resolve(file) };
+  return { content: checked(configFile, withAgentDefaults(value), `${file}: `), path: resolve(file) };
+}
+
+function withAgentDefaults(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || !("agents" in value) || !Array.isArray(value.agents)) return value;
+  return { ...value, agents: value.agents.map(withDefaults) };
 }
 
 function checked<Schema extends z.ZodType>(schema: Schema, value: unknown, prefix: string): z.infer<Schema> {

@@ -199,8 +199,6 @@ function demoEnvironment(config: Config, model: DemoModel, home: string): Config
     ANTHROPIC_AUTH_TOKEN: undefined,
     CLAUDE_CODE_OAUTH_TOKEN: "made-up-for-the-demo",
     CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
-    // The to-do list of the tour.
-    CLAUDE_CODE_ENABLE_TODO_TOOLS: "1",
     CLAUDE_CONFIG_DIR: resolve(config.dataFolder, "claude"),
     HOME: home,
   };

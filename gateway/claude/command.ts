@@ -1,6 +1,7 @@
 // [P1, P2, P7] An agent and a session → the command line, the environment and the private files of its process. Pure. The prompt
 // is no part of it: prompts go through the FIFO alone.
 import { ownMcpServer, type AgentConfig, type Billing } from "../protocol/agents.ts";
+import { toolsOf } from "./tools.ts";
 
 /** How a process takes its session up: anew, by its file (from any folder), or as a branch of the session in a file, behind an answer or at its end. */
 export type SessionOrigin =
@@ -25,6 +26,8 @@ export interface CommandInput {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Marks the process and everything it starts, for the sweep: see process-table.ts. */
   readonly marker: string;
+  /** Default: whatever version there is. */
+  readonly cliVersion?: string | undefined;
   /** Where, and with what token, the process reaches the agents that its own supervises. */
   readonly supervision?: Supervision | undefined;
 }
@@ -72,7 +75,6 @@ const alwaysPassed = [
   "CLAUDE_CODE_MAX_RETRIES",
   "API_TIMEOUT_MS",
   "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
-  "CLAUDE_CODE_ENABLE_TODO_TOOLS",
 ];
 
 /** Credentials that are billed to a subscription. */
@@ -101,9 +103,6 @@ const apiKeyVariables = [
 /** Behind the end of a turn by its own clock. */
 const afterTurnMs = 60_000;
 
-/** Tools with which a process would do something between turns, or leave its workspace. */
-const restlessTools = ["ScheduleWakeup", "SendMessage", "EnterWorktree", "ExitWorktree", "Workflow"];
-
 export function buildCommand(input: CommandInput): Command {
   const { agent, workspace, privateFolder } = input;
   const files: Record<string, string> = {};
@@ -116,7 +115,6 @@ export function buildCommand(input: CommandInput): Command {
   };
   const json = (value: unknown) => (value === undefined ? undefined : JSON.stringify(value));
   const allowed = [...agent.allowed_tools, ...(input.supervision ? [`mcp__${ownMcpServer}`] : [])];
-  const disallowed = [...toolsOff(agent), ...agent.disallowed_tools];
   const args = [
     "--print",
     "--input-format=stream-json",
@@ -135,20 +133,12 @@ export function buildCommand(input: CommandInput): Command {
     ...flag("fallback-model", agent.fallback_model),
     ...flag("max-turns", agent.max_model_turns),
     ...flag("max-budget-usd", agent.max_budget_usd),
+    `--tools=${toolsOf(agent, input.cliVersion).join(",")}`,
     ...flag("allowed-tools", allowed.join(",") || undefined),
-    ...flag("disallowed-tools", disallowed.join(",") || undefined),
+    ...flag("disallowed-tools", agent.disallowed_tools.join(",") || undefined),
     ...sessionFlags(input),
   ];
   return { args, env: environmentOf(input), cwd: workspace, files };
-}
-
-function toolsOff({ background_tasks, permission_mode, extra_tools }: AgentConfig): string[] {
-  const off = [
-    ...(background_tasks ? [] : restlessTools),
-    "EnterPlanMode",
-    ...(permission_mode === "plan" ? [] : ["ExitPlanMode"]),
-  ];
-  return off.filter((tool) => !extra_tools.includes(tool));
 }
 
 /** Else plan mode would use the rules of the CLI's auto mode, by which any file of the machine is read unasked. */

@@ -10,6 +10,7 @@ import { launch, StartFailure, type LaunchOptions } from "./launch.ts";
 import type { Line } from "./lines.ts";
 import { createNoise } from "./noise.ts";
 import { isInit, readMessage, type CanUseToolRequest, type CliMessage, type InitMessage } from "./messages.ts";
+import { newToolsOff } from "./new-tools.ts";
 import { failure, failureOf, type Failure } from "./outcome.ts";
 import type { Exit } from "./process.ts";
 import { isCommandFor, promptLine } from "./prompt-line.ts";
@@ -27,6 +28,8 @@ export interface DriverOptions extends LaunchOptions {
    */
   readonly decide?: Decide;
   readonly deadlines?: Partial<Deadlines>;
+  /** Tools of this CLI that Sluice does not know, and which are off therefore: the process's first turn says so. */
+  readonly newTools?: readonly string[];
   /** Makes the id of a turn that the CLI begins by itself. */
   readonly newTurnId?: () => string;
   /** A bug in reading what the CLI wrote, or in `onEvents`: it ends this process, and a running turn fails. Once a process. */
@@ -97,6 +100,7 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
   let isBroken = false;
   let answerUuid: string | undefined;
   let endedFor: Failure | undefined;
+  let { newTools = [] } = options;
   const noise = createNoise();
   let running: RunningTurn | undefined;
   /** What the running turn asked for itself. */
@@ -166,6 +170,7 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
         const said = onMessage(message);
         if (said.some(({ type }) => type === "notice")) noise.keep(line.value);
         events.push(...said);
+        if (isInit(message)) events.push(...newToolsNotice());
       } else {
         events.push({ ...noise.note(line), turn: translator.ours ?? null });
       }
@@ -173,6 +178,12 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
     // [T5] A CLI that writes nothing but what is no message is as good as silent.
     if (lines.some(({ kind }) => kind === "json")) deliver(events);
     else emit(events);
+  }
+
+  function newToolsNotice(): TurnEvent[] {
+    const notice = newToolsOff(newTools, agent);
+    newTools = [];
+    return notice ? [{ turn: translator.current ?? null, ...notice }] : [];
   }
 
   function deliver(events: TurnEvent[]): void {

@@ -74,6 +74,8 @@ export const agentConfig = z.strictObject({
     .default([]),
   /** Whoever allows a tool call may change its input. */
   input_changes: z.boolean().default(false),
+  /** Whoever allows a tool call may allow the tool for the rest of its session. */
+  session_approvals: z.boolean().default(true),
   instructions: settings.instructions.optional(),
   subagents: z.record(z.string(), z.unknown()).optional(),
   hooks: hooks.optional(),
@@ -100,6 +102,15 @@ export const agentConfig = z.strictObject({
   public: z.strictObject({ origins: z.array(z.string().refine(isOrigin, "must be an origin")).min(1) }).optional(),
   spares: settings.spares.default(0),
 });
+
+/** What an agent with `public` is, unless the file says otherwise; and it has but a few tools: see claude/tools.ts. */
+const publicDefaults: Partial<AgentConfig> = { permission_mode: "dontAsk", session_approvals: false };
+
+/** An agent as the file has it, before it is read: with the defaults that depend on other fields. */
+export function withDefaults(raw: unknown): unknown {
+  const isPublic = typeof raw === "object" && raw !== null && Object.hasOwn(raw, "public");
+  return isPublic ? { ...publicDefaults, ...raw } : raw;
+}
 
 /** What a supervising agent calls the gateway's own MCP server: its tools are `mcp__sluice__…`. */
 export const ownMcpServer = "sluice";

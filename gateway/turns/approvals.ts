@@ -84,7 +84,8 @@ export function createApprovals({ store, log, now = Date.now, newId = randomUUID
       void entry.stored.then(dismiss, dismiss);
     });
     try {
-      const isAllowed = !question.isPersonal && (await isGranted(session, question.tool));
+      const mayBeGranted = agent.session_approvals && !question.isPersonal;
+      const isAllowed = mayBeGranted && (await isGranted(session, question.tool));
       if (entry.isSettled) return await decision;
       if (isAllowed) return decisionOf(question, { decision: "allow" });
       if (!(await request(entry))) return notStored;

@@ -17,6 +17,14 @@ export function outcomeOf(question: ToolQuestion, agent: AgentConfig, answer: An
   if (answer.decision === "deny") return { decision: "deny", message: answer.message?.trim() || standardRefusal };
   if (answer.scope === "session" && question.isPersonal)
     throw invalid("scope", `${question.tool} is answered each time anew`);
+  if (answer.scope === "session" && !agent.session_approvals)
+    throw new GatewayError(
+      "forbidden",
+      "scope: this agent has no session_approvals, so each call is allowed by itself",
+      {
+        field: "scope",
+      },
+    );
   if (answer.input && isEmpty(answer.input) && !isEmpty(question.input))
     throw invalid("input", "must not be empty: the CLI would take the one that was asked for");
   const answered = answer.answers && { ...(answer.input ?? question.input), answers: readAnswers(question, answer) };

@@ -60,6 +60,22 @@ test("the environment goes before the file, and the file before the defaults", (
   });
 });
 
+test("[A5] an agent with public is closed and grants nothing for good, unless the file says otherwise", () => {
+  const open = { origins: ["https://www.example.org"] };
+  const { agents } = withFile({
+    agents: [
+      { name: "plain" },
+      { name: "open", public: open },
+      { name: "asking", public: open, permission_mode: "default", session_approvals: true, input_changes: true },
+    ],
+  });
+  expect(agents).toMatchObject([
+    { permission_mode: "default", session_approvals: true, input_changes: false },
+    { permission_mode: "dontAsk", session_approvals: false, input_changes: false, allowed_tools: [] },
+    { permission_mode: "default", session_approvals: true, input_changes: true },
+  ]);
+});
+
 test("the host of the public address is allowed", () => {
   expect(readConfig({ SLUICE_PUBLIC_URL: "https://chat.example/sluice/" })).toMatchObject({
     publicUrl: "https://chat.example/sluice",

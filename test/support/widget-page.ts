@@ -70,7 +70,7 @@ export async function openWidgetScene({
 }: Omit<GatewaySettings, "openCaller"> & {
   openCaller?: GatewaySettings["openCaller"] | null;
 } = {}): Promise<WidgetScene> {
-  const [scene, browser] = await Promise.all([openScene({ CLAUDE_CODE_ENABLE_TODO_TOOLS: "1" }), openBrowser()]);
+  const [scene, browser] = await Promise.all([openScene(), openBrowser()]);
   const server = createServer();
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { buildCommand, markerVariable, type CommandInput } from "../../../gateway/claude/command.ts";
+import { toolsOf } from "../../../gateway/claude/tools.ts";
 import { readAgent } from "../../support/real-cli.ts";
 
 const secrets = {
@@ -190,12 +191,21 @@ describe("the command line", () => {
     expect(Object.keys(build().files)).toEqual(["settings.json"]);
   });
 
-  test("[P7] disallows the tools that act between turns, beside the agent's own, unless it asks for them", () => {
-    const flag = (args: readonly string[]) => args.find((arg) => arg.startsWith("--disallowed-tools="));
-    expect(flag(build({ disallowed_tools: ["WebFetch"] }).args)).toBe(
-      "--disallowed-tools=ScheduleWakeup,SendMessage,EnterWorktree,ExitWorktree,Workflow,EnterPlanMode,ExitPlanMode,WebFetch",
+  const list = (args: readonly string[], name: string) =>
+    args
+      .find((arg) => arg.startsWith(`--${name}=`))
+      ?.slice(name.length + 3)
+      .split(",");
+
+  test("[A5, P7] names the tools that there are, and beside them disallows what the agent does", () => {
+    const { args } = build({ disallowed_tools: ["WebFetch"] });
+    expect(list(args, "tools")).toEqual(toolsOf(readAgent()));
+    expect(list(args, "disallowed-tools")).toEqual(["WebFetch"]);
+    expect(list(build({ background_tasks: true }).args, "tools")).toEqual(
+      toolsOf(readAgent({ background_tasks: true })),
     );
-    expect(flag(build({ background_tasks: true }).args)).toBe("--disallowed-tools=EnterPlanMode,ExitPlanMode");
+    expect(list(build().args, "disallowed-tools")).toBeUndefined();
+    expect(list(build({}, { cliVersion: "2.1.197" }).args, "tools")).not.toContain("ToolSearch");
   });
 
   test("[A5] plan mode never uses the rules of auto mode, by which files outside the workspace are read unasked", () => {
@@ -204,13 +214,6 @@ describe("the command line", () => {
       expect(args).toContain("--settings=/run/private/settings.json");
       expect(JSON.parse(files["settings.json"]!)).toEqual({ useAutoModeDuringPlan: false });
     }
-  });
-
-  test("the tools with which a model changes its own mode are off unless the agent wants them", () => {
-    const off = (agent: Parameters<typeof readAgent>[0]) =>
-      build({ background_tasks: true, ...agent }).args.find((arg) => arg.startsWith("--disallowed-tools="));
-    expect(off({ permission_mode: "plan" })).toBe("--disallowed-tools=EnterPlanMode");
-    expect(off({ extra_tools: ["ExitPlanMode", "EnterPlanMode"] })).toBeUndefined();
   });
 
   test("[P6] brings a session back by its file where there is one, else begins it under its id", () => {

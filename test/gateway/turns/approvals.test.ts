@@ -216,6 +216,9 @@ test("allowed for the session, a tool is not asked for again, also by another ga
   expect(await approvals.ask(readAgent(), session, asked, signal)).toEqual(later);
   expect(await createApprovals({ store, log }).ask(readAgent(), session, asked, signal)).toEqual(later);
   expect(await logged("approval_requested")).toHaveLength(2);
+  // Nor does it count any more where the agent has no such approvals now.
+  const anew = await ask({}, readAgent({ session_approvals: false }));
+  await answer(anew.approval, { decision: "deny" });
   const other = await ask({ tool: "Write" });
   await answer(other.approval, { decision: "deny" });
   ({ session, turn } = await makeTurn());

@@ -103,6 +103,16 @@ test("answers are for questions alone, and only for those that were asked; a que
   expect(refusal(asked, { decision: "allow", scope: "session" })).toMatchObject({ extra: { field: "scope" } });
 });
 
+test("[A5] without session_approvals a tool is allowed call by call", () => {
+  const each = readAgent({ session_approvals: false });
+  expect(refusal(bash, { decision: "allow", scope: "session" }, each)).toMatchObject({
+    code: "forbidden",
+    extra: { field: "scope" },
+    message: expect.stringContaining("session_approvals") as string,
+  });
+  expect(decide(bash, { decision: "allow" }, each).outcome).toEqual({ decision: "allow" });
+});
+
 test.each([
   ["no decision", {}, "decision"],
   ["another decision", { decision: "maybe" }, "decision"],
