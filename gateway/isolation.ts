@@ -42,6 +42,10 @@ export async function openIsolation(deps: IsolationDeps): Promise<Isolation> {
   const { config, data, logger } = deps;
   const context = () => contextOf(config, data.path, deps.agents());
   const maker = config.isolation === "off" ? undefined : await makerOrNone(deps, context());
+  if (config.isolation === "off")
+    logger.warn(
+      "sessions run without boxes, as the configuration says: an allowed command can read whatever the gateway can",
+    );
   if (!maker) {
     checkUnboxed(config, data.path);
     return {

@@ -9,6 +9,7 @@ import { anew, originOf } from "./agents/session-origin.ts";
 import { createSnapshots } from "./agents/snapshots.ts";
 import { createRegistry, type Registry } from "./agents/registry.ts";
 import { addStored } from "./agents/settings.ts";
+import { removeStrayFolders, type StrayDeps } from "./agents/stray-folders.ts";
 import { createSupervisors } from "./agents/supervisors.ts";
 import { workplaceOf } from "./agents/workspace.ts";
 import { createWorktrees, type Worktrees } from "./agents/worktrees.ts";
@@ -18,7 +19,9 @@ import { startDriver } from "./claude/driver.ts";
 import { locateCli } from "./claude/locate.ts";
 import { askLogin, hasToken } from "./claude/login.ts";
 import { measureMemory } from "./claude/process-memory.ts";
+import { denyRules } from "./claude/denied.ts";
 import { sweep } from "./claude/run-folder.ts";
+import { configFolder } from "./claude/session-file.ts";
 import type { Config } from "./config.ts";
 import { openDataFolder } from "./data-folder.ts";
 import { openIsolation } from "./isolation.ts";
@@ -101,6 +104,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
     await checkWorktrees(config, worktrees);
     const isolation = await openIsolation({ config, data, cli, logger, agents: () => registry.agents });
     const { boxes } = isolation;
+    const denyPlaces = { dataFolder: data.path, configFolder: configFolder(config) };
     opened.defer(() => isolation.close());
     const newTurnId = createTurnIds();
     const onBug = (error: unknown, id: string) => logger.error({ err: error, id }, "bug");
@@ -125,6 +129,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
             session,
             workspace: workplace.folder,
             box: boxes?.opener(agent, session, workplace),
+            denied: boxes ? undefined : denyRules({ ...denyPlaces, session }),
             runFolder: data.run,
             environment: config.environment,
             supervision,
@@ -199,7 +204,8 @@ export async function startGateway(config: Config, { logger, version, openCaller
       fetch: app.fetch,
       serverOptions: { maxHeaderSize: config.limits.header_bytes, ...requestTimeouts(config.limits) },
     }) as Server;
-    const keeping = keepTidy(config.limits.transcript_age_days, store, logger);
+    const strays = { sessions: data.sessions, store, isLive: (session: string) => pool.has(session) };
+    const keeping = keepTidy(config.limits.transcript_age_days, store, strays, logger);
     opened.defer(() => {
       clearInterval(keyTimer);
       clearInterval(keeping);
@@ -282,9 +288,10 @@ function openKey({ key }: Caller): ServiceKey {
 const hourMs = 60 * 60 * 1000;
 
 /** Removes what has been kept for its time, and events that are older than they may get: now and every hour. */
-function keepTidy(days: number | undefined, store: Store, logger: Logger): NodeJS.Timeout {
+function keepTidy(days: number | undefined, store: Store, strays: StrayDeps, logger: Logger): NodeJS.Timeout {
   const sweepStore = async () => {
     await store.dropExpired(Date.now());
+    await removeStrayFolders(strays);
     if (days === undefined) return;
     const removed = await store.removeOldEvents(gatewayCaller, Date.now() - days * 24 * hourMs);
     if (removed > 0) logger.info({ removed }, "removed old events");

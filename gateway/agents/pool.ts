@@ -33,6 +33,8 @@ export interface Pool {
    */
   acquire(agent: AgentConfig, session: string, options?: AcquireOptions): Promise<Driver>;
   release(session: string): void;
+  /** Whether the session has a process, be it just starting or ending. */
+  has(session: string): boolean;
   /** The session's process, if it is up. */
   find(session: string): Promise<Driver | undefined>;
   /** Ends the session's process, if there is one. Not while a turn has it. */
@@ -274,6 +276,7 @@ export function createPool(options: PoolOptions): Pool {
   return {
     acquire,
     release,
+    has: (session) => members.has(session),
     find: async (session) => members.get(session)?.driver.catch(() => undefined),
     async end(session) {
       const member = members.get(session);

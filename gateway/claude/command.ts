@@ -20,6 +20,8 @@ export interface CommandInput {
   readonly privateFolder: string;
   /** For what the CLI writes and nobody is to keep. Default: the private folder. */
   readonly temporaryFolder?: string;
+  /** Rules that deny the CLI's own tools what a box would hide. */
+  readonly denied?: readonly string[] | undefined;
   /** Beyond the allow-list: what the agent's configuration gives its processes, and what its box makes needful. */
   readonly extraEnvironment?: Readonly<Record<string, string>>;
   /** The gateway's own environment; what is on the allow-list is passed on. */
@@ -128,7 +130,7 @@ export function buildCommand(input: CommandInput): Command {
     ...fileFlag("mcp-config", "mcp.json", json(mcpConfig(input))),
     ...fileFlag("append-system-prompt-file", "instructions.md", agent.instructions),
     ...fileFlag("agents", "subagents.json", json(agent.subagents)),
-    ...fileFlag("settings", "settings.json", JSON.stringify(settingsOf(agent))),
+    ...fileFlag("settings", "settings.json", JSON.stringify(settingsOf(input))),
     ...flag("model", agent.model),
     ...flag("fallback-model", agent.fallback_model),
     ...flag("max-turns", agent.max_model_turns),
@@ -142,8 +144,10 @@ export function buildCommand(input: CommandInput): Command {
 }
 
 /** Else plan mode would use the rules of the CLI's auto mode, by which any file of the machine is read unasked. */
-function settingsOf({ hooks }: AgentConfig): Record<string, unknown> {
-  return { useAutoModeDuringPlan: false, ...(hooks ? { hooks } : {}) };
+function settingsOf({ agent, denied }: CommandInput): Record<string, unknown> {
+  const { hooks } = agent;
+  const permissions = denied ? { permissions: { deny: denied } } : {};
+  return { useAutoModeDuringPlan: false, ...(hooks ? { hooks } : {}), ...permissions };
 }
 
 function mcpConfig({ agent, supervision }: CommandInput): { mcpServers: Record<string, unknown> } | undefined {

@@ -28,6 +28,8 @@ export interface LaunchOptions {
   readonly maxLineBytes?: number;
   /** The box that the process is to be in; without one it runs as any program of the gateway's user. */
   readonly box?: BoxOpener | undefined;
+  /** Rules that stand in for one. */
+  readonly denied?: readonly string[] | undefined;
 }
 
 export interface BoxOpener {
@@ -77,6 +79,7 @@ async function entryOf(options: LaunchOptions, folder: PrivateFolder): Promise<E
     temporaryFolder: box?.temporary ?? folder.path,
     environment: box?.environment ?? environment,
     extraEnvironment: box?.extraEnvironment ?? {},
+    denied: box ? undefined : options.denied,
     supervision,
     marker: folder.marker,
   });

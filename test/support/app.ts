@@ -149,6 +149,7 @@ function scriptedPool(run: (session: string, request: TurnRequest) => Promise<Te
   });
   return {
     acquire: async (_, session) => driver(session),
+    has: () => false,
     release: () => {},
     find: async () => undefined,
     end: async () => {},
