@@ -18,6 +18,8 @@ export function createActivity(): Activity {
       if (event.type === "api_retry") announcedMs = event.delay_ms;
       // What is said beside the turn does not end the wait.
       else if (event.type !== "notice" && event.type !== "rate_limit") announcedMs = 0;
+      // The model goes on only when all that it has called has ended: what has no result by then gets none.
+      if (event.type === "message_start" && (event.parent_tool_use_id ?? null) === null) running.clear();
       if (event.type === "content_block_start") {
         const { type, id } = event.content_block;
         if (type === "tool_use" && typeof id === "string")

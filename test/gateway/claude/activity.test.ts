@@ -62,3 +62,11 @@ test("[T5] an announced retry is waited for until the turn goes on, whatever is 
   expect(after(retry, { ...retry, delay_ms: 20 }).announcedMs).toBe(20);
   expect(after(retry, { type: "message_start", message: { id: "m1", model: "m" } }).announcedMs).toBe(0);
 });
+
+test("[T5] a call without a result is waited for until the model goes on, and no longer", () => {
+  const next: EventBody = { type: "message_start", message: { id: "m2", model: "m" } };
+  const ofSubagent: EventBody = { ...next, parent_tool_use_id: "a" };
+  expect(after(...call(0, "a"), ofSubagent).isToolRunning).toBe(true);
+  expect(after(...call(0, "a"), next).isToolRunning).toBe(false);
+  expect(after(...call(0, "a"), next, ...call(0, "b", "m2")).isToolRunning).toBe(true);
+});
