@@ -70,6 +70,7 @@ export async function openIsolation(deps: IsolationDeps): Promise<Isolation> {
       loginFolder: data.login,
       apiSocket: () => relayPath(relay),
       boxUid: config.boxUid,
+      maxVisitorBytes: config.limits.visitor_folder_mb * 1024 * 1024,
     });
     for (const agent of config.agents) inWords(agent, () => boxes.check(agent));
     warnOfCovered(config, data.path, logger);

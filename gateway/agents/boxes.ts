@@ -1,5 +1,5 @@
 // [A9] An agent and a session → the box of its process. What the agent's boxes hold: reach.ts. How a box is made: claude/box/.
-import { existsSync, lstatSync, mkdirSync, statSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Mount } from "../claude/box/mounts.ts";
 import { createSessionBox, type BoxMaker, type ProcessBox } from "../claude/box/session-box.ts";
@@ -9,7 +9,7 @@ import { failure } from "../claude/outcome.ts";
 import { giveAll, type FileOwner } from "../claude/ownership.ts";
 import { openSessionFolder, type Device, type SessionFolder } from "../claude/session-folder.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
-import { coversFor, reachOf, ReachFault, type ReachContext } from "./reach.ts";
+import { coversFor, reachOf, ReachFault, workspaceRight, type ReachContext } from "./reach.ts";
 import type { Workplace } from "./workspace.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -29,6 +29,8 @@ export interface BoxesOptions {
   readonly apiSocket: () => string;
   /** Of a gateway that is root: the user of boxes; undefined for the owner of the agent's workspace. */
   readonly boxUid: number | undefined;
+  /** What the folder of a visitor's session may hold. */
+  readonly maxVisitorBytes: number;
 }
 
 export interface Boxes {
@@ -37,6 +39,8 @@ export interface Boxes {
   check(agent: AgentConfig): void;
 }
 
+const megabyte = 1024 * 1024;
+
 /** Whoever owns nothing else on this machine. */
 const nobody: FileOwner = { uid: 65_534, gid: 65_534 };
 
@@ -44,7 +48,7 @@ const nobody: FileOwner = { uid: 65_534, gid: 65_534 };
 const userSettings = ["settings.json", "CLAUDE.md", "skills", "agents", "commands", "plugins", "output-styles"];
 
 export function createBoxes(options: BoxesOptions): Boxes {
-  const { maker, environment, sessions, device, context, boxUid } = options;
+  const { maker, environment, sessions, device, context, boxUid, maxVisitorBytes } = options;
   const isRoot = maker.setpriv !== undefined;
 
   /** The gateway's own user, or that which it gives up being root for. */
@@ -63,6 +67,8 @@ export function createBoxes(options: BoxesOptions): Boxes {
     if (agent.workspace !== undefined) checkAccess(agent, agent.workspace, user);
     if (isRoot && workplace.git) giveWorktree(workplace, user);
     const folder = openSessionFolder(join(sessions, session), device, isRoot ? user : undefined);
+    if (agent.public && bytesIn(folder.path, maxVisitorBytes) > maxVisitorBytes)
+      throw visitorsFolderFull(maxVisitorBytes);
     for (const { name, kind } of reach.inHome) folder.makeMountpoint("home", name, kind);
     const settings = agent.setting_sources.includes("user") ? settingMounts(folder, options.configFolder) : [];
     const git = workplace.git ? gitMounts(workplace.git) : [];
@@ -104,12 +110,29 @@ function faultWords({ field }: ReachFault): string {
   return `The agent's box cannot be made: its \`${field}\` is wrong. The gateway's log says more.`;
 }
 
+/** Enough of a folder's size to know whether it is over `most`. Follows no link. */
+function bytesIn(folder: string, most: number): number {
+  let bytes = 0;
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    // An empty file takes room too.
+    bytes += entry.isDirectory() ? bytesIn(path, most - bytes) : Math.max(lstatSync(path).size, 1024);
+    if (bytes > most) break;
+  }
+  return bytes;
+}
+
+function visitorsFolderFull(maxBytes: number): StartFailure {
+  const words = `This conversation has filled the ${maxBytes / megabyte} MB that a visitor's may take. Begin another one.`;
+  return new StartFailure({ ...failure("spawn_failed", words), isRetryable: false });
+}
+
 /** By mode and owner alone: of more the kernel speaks when it comes to it. Throws a `ReachFault`. */
-function checkAccess({ box, worktree }: AgentConfig, folder: string, { uid, gid }: FileOwner): void {
-  const wanted = box?.workspace === "read" ? 0o5 : 0o7;
+function checkAccess(agent: AgentConfig, folder: string, { uid, gid }: FileOwner): void {
+  const wanted = workspaceRight(agent) === "read" ? 0o5 : 0o7;
   const stat = statSync(folder);
   const shift = stat.uid === uid ? 6 : stat.gid === gid ? 3 : 0;
-  if (worktree ? stat.uid === uid : ((stat.mode >> shift) & wanted) === wanted) return;
+  if (agent.worktree ? stat.uid === uid : ((stat.mode >> shift) & wanted) === wanted) return;
   throw new ReachFault(
     "workspace",
     `${folder} belongs to the user ${stat.uid}, and sessions, which run as the user ${uid}, cannot use it`,

@@ -56,8 +56,13 @@ export function reachOf(agent: AgentConfig, own: string | undefined, context: Re
   return { mounts: [...workspace, ...opened, ...devices], inHome };
 }
 
-function workspaceMount({ box }: AgentConfig, real: string): Mount {
-  return { kind: box?.workspace ?? "write", from: real, to: real };
+function workspaceMount(agent: AgentConfig, real: string): Mount {
+  return { kind: workspaceRight(agent), from: real, to: real };
+}
+
+/** What visitors find, the next one is to find as well. */
+export function workspaceRight({ box, public: visitors }: AgentConfig): "read" | "write" {
+  return box?.workspace ?? (visitors ? "read" : "write");
 }
 
 /** The real path of a workspace that a box may hold. Throws a `ReachFault`. */

@@ -91,6 +91,8 @@ export function startProcess({ entry, folder, onLines, maxLineBytes }: StartOpti
     });
   });
 
+  if (entry.isBoxed) endWhenHungUp(pty, exited);
+
   let ending: Promise<void> | undefined;
   return {
     pid: pty.pid,
@@ -111,6 +113,17 @@ export function startProcess({ entry, folder, onLines, maxLineBytes }: StartOpti
         ring.close,
       )),
   };
+}
+
+/** So long bubblewrap may take to say how its program ended, once that has nothing open any more. */
+const lastWordsMs = 500;
+
+/** Without a box the hang-up ends a program that closes its terminal and lives on. bubblewrap does not heed it. */
+function endWhenHungUp(pty: ReturnType<typeof spawnPty>, exited: Promise<Exit>): void {
+  (pty as unknown as NodeJS.EventEmitter).once("close", () => {
+    const timer = setTimeout(() => signalIfThere(pty.pid, "SIGKILL"), lastWordsMs);
+    void exited.then(() => clearTimeout(timer));
+  });
 }
 
 /** Both ends are opened here and without waiting, so that the shell's own open does not block, and the other end never hangs up. */

@@ -9,6 +9,7 @@ import { markedWith } from "../../gateway/claude/process-table.ts";
 import type { agentConfig } from "../../gateway/protocol/agents.ts";
 import { terminalEventTypes } from "../../gateway/protocol/codes.ts";
 import type { TurnEvent } from "../../gateway/protocol/events.ts";
+import { fakeCliParts, testBox } from "./box.ts";
 import { drivenBy, readAgent, type Driven } from "./real-cli.ts";
 import { until } from "./wait.ts";
 
@@ -38,7 +39,8 @@ export function hostileScripts(): Map<string, string> {
   return new Map(names.map((name) => [name, readFileSync(new URL(`${name}.txt`, hostileFolder), "utf8")]));
 }
 
-export function openFakeScene(): FakeScene {
+/** `isBoxed`: its processes are in boxes, as those of a gateway. */
+export function openFakeScene({ isBoxed = false }: { isBoxed?: boolean } = {}): FakeScene {
   const folder = mkdtempSync(join(tmpdir(), "sluice-fake-"));
   const [home, runFolder, workspace] = ["home", "run", "workspace"].map((name) => join(folder, name)) as [
     string,
@@ -46,13 +48,19 @@ export function openFakeScene(): FakeScene {
     string,
   ];
   for (const path of [home, runFolder, workspace]) mkdirSync(path);
+  // Scripts are run by whom sessions run as.
+  const scriptFolder = join(folder, "scripts");
+  mkdirSync(scriptFolder, { mode: 0o755 });
+  const environment = { PATH: process.env["PATH"], HOME: home };
+  const boxOf = (binary: string, session: string) =>
+    testBox({ sessionFolder: join(folder, "sessions", session), binary, read: fakeCliParts, environment });
   const drivers: Driver[] = [];
   const bugs: unknown[] = [];
   const fdsBefore = countFds();
   return {
     runFolder,
     play(script) {
-      const path = join(folder, randomUUID());
+      const path = join(scriptFolder, randomUUID());
       writeFileSync(`${path}.txt`, script);
       const fake = new URL("fake-cli.js", import.meta.url).pathname;
       writeFileSync(path, `#!/bin/sh\nexec '${process.execPath}' '${fake}' '${path}.txt'\n`);
@@ -62,12 +70,14 @@ export function openFakeScene(): FakeScene {
     async drive(binary, { agent, ...options } = {}) {
       const events: TurnEvent[] = [];
       const before = new Set(readdirSync(runFolder));
+      const session = randomUUID();
       const driver = await startDriver({
         binary,
-        session: randomUUID(),
+        session,
         workspace,
         runFolder,
-        environment: { PATH: process.env["PATH"], HOME: home },
+        environment,
+        box: isBoxed ? await boxOf(binary, session) : undefined,
         onEvents: (batch) => events.push(...batch),
         onBug: (error) => bugs.push(error),
         ...options,

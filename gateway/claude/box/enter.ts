@@ -17,8 +17,15 @@ export interface BoxedEntry {
 /** Of bubblewrap and of the shell before the CLI; the CLI has its own. */
 const plainPath = "/usr/bin:/bin";
 
+/**
+ * The terminal hangs up when the CLI, which alone has it open, is gone; bubblewrap must live on for as long as it takes to say how that ended, and
+ * goes with the gateway by --die-with-parent. What is ignored stays so in all that is started, unless something takes it back (env(1) of GNU).
+ */
+const ignoreHangUp = "trap '' HUP";
+const heedHangUp = "env --default-signal=HUP";
+
 /** Its environment comes as a script, so that it is in no argument and in no other process's environment. */
-const takeOver = 'eval "$(cat <&3)"; exec "$0" "$@" <&4 >&5 3<&- 4<&- 5>&-';
+const takeOver = `eval "$(cat <&3)"; exec ${heedHangUp} "$0" "$@" <&4 >&5 3<&- 4<&- 5>&-`;
 
 /** The command line of a boxed process. Writes the two files that the shell reads, and removes, at its start. */
 export function boxedEntry(
@@ -33,7 +40,7 @@ export function boxedEntry(
   });
   const open = `exec 3<${quoted(environment)} 4<${quoted(folder.stdin)} 5>&1 6<${quoted(options)}`;
   const forget = `rm -f ${quoted(environment)} ${quoted(options)}`;
-  const script = `${open}; ${forget}; exec "$0" "$@" </dev/null >/dev/null 2>${quoted(folder.stderr)}`;
+  const script = `${ignoreHangUp}; ${open}; ${forget}; exec "$0" "$@" </dev/null >/dev/null 2>${quoted(folder.stderr)}`;
   const rights = drop ? dropRights(drop) : [];
   return {
     file: "/bin/sh",

@@ -32,6 +32,7 @@ pattern=$(cat /proc/sys/kernel/core_pattern)
 [ -r "$2" ] && echo 'it can read the CLI'
 (: > "$HOME/trial") || echo 'it cannot write to its home'
 (: > /tmp/trial) || echo 'it cannot write to /tmp'
+env --default-signal=HUP true || echo 'its env (of GNU coreutils 8.31 or newer) is missing'
 echo done
 `;
 
