@@ -29,6 +29,8 @@ export interface Control {
   interrupt(): Promise<void>;
   setModel(model: string | undefined): Promise<void>;
   setPermissionMode(mode: PermissionMode): Promise<void>;
+  /** Whether a request of this id was sent. */
+  hasSent(requestId: string): boolean;
   /** Takes the CLI's answer to a request of ours. */
   answered(message: ControlResponse): void;
   /** Answers a request of the CLI. */
@@ -54,10 +56,13 @@ export function createControl({ write, decide }: ControlOptions): Control {
   const waiting = new Map<string, Waiting>();
   const open = new Map<string, AbortController>();
   let isClosed = false;
+  /** Ids cannot be guessed, and need not be kept to be known again. */
+  const series = randomUUID();
+  let sent = 0;
 
   function request(body: { subtype: string; [field: string]: unknown }): Promise<unknown> {
     if (isClosed) return Promise.reject(new Error("the process is gone"));
-    const request_id = randomUUID();
+    const request_id = `${series}:${++sent}`;
     return new Promise((resolve, reject) => {
       waiting.set(request_id, { resolve, reject });
       void write(jsonLine({ type: "control_request", request_id, request: body }));
@@ -85,6 +90,10 @@ export function createControl({ write, decide }: ControlOptions): Control {
     interrupt: async () => void (await request({ subtype: "interrupt" })),
     setModel: async (model) => void (await request({ subtype: "set_model", model: model ?? null })),
     setPermissionMode: async (mode) => void (await request({ subtype: "set_permission_mode", mode })),
+    hasSent(requestId) {
+      const [start, number = ""] = requestId.split(":");
+      return start === series && /^[1-9]\d*$/.test(number) && Number(number) <= sent;
+    },
     answered({ response }) {
       const asker = waiting.get(response.request_id);
       waiting.delete(response.request_id);

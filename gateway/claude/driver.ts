@@ -2,7 +2,7 @@
 // and ends. Whatever the CLI does, a turn that was begun here gets exactly one terminal event [L3, T5, P5]. Its states are seen together or not at all,
 // which makes the file long.
 import { randomUUID } from "node:crypto";
-import { terminalEventTypes, type FailureCode } from "../protocol/codes.ts";
+import { terminalEventTypes, type FailureCode, type PermissionMode } from "../protocol/codes.ts";
 import type { By, TerminalEvent, TurnEvent } from "../protocol/events.ts";
 import type { PromptBlock } from "../protocol/prompt.ts";
 import { billingFits, createControl, paidBy, turnBillingFits, type Account, type Decision } from "./control.ts";
@@ -15,6 +15,7 @@ import { failure, failureOf, type Failure } from "./outcome.ts";
 import type { Exit } from "./process.ts";
 import { isCommandFor, promptLine } from "./prompt-line.ts";
 import { createQuestions, type Decide } from "./questions.ts";
+import { createWitness, type Sign } from "./tampering.ts";
 import { createTranslator } from "./translate.ts";
 import { createTurnSettings, type Wanted } from "./turn-settings.ts";
 import { watch, type RunningTurn } from "./watch.ts";
@@ -32,6 +33,8 @@ export interface DriverOptions extends LaunchOptions {
   readonly newTools?: readonly string[];
   /** Makes the id of a turn that the CLI begins by itself. */
   readonly newTurnId?: () => string;
+  /** Something else than the CLI has written into its output: the process is ended, and a running turn fails. Once a process. */
+  readonly onTampering?: (sign: Sign) => void;
   /** A bug in reading what the CLI wrote, or in `onEvents`: it ends this process, and a running turn fails. Once a process. */
   readonly onBug: (error: unknown) => void;
 }
@@ -111,7 +114,19 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
 
   const child = await launch(options, (lines) => containBugs(() => isBroken || onLines(lines)));
   const control = createControl({ write: child.write, decide: ask });
-  const settings = createTurnSettings(agent, control);
+  const witness = createWitness({
+    agent,
+    isOurRequest: control.hasSent,
+    isStray: translator.isStray,
+    mode: presentMode,
+  });
+  const settings = createTurnSettings(agent, {
+    setModel: control.setModel,
+    setPermissionMode: (mode) => {
+      witness.told(mode);
+      return control.setPermissionMode(mode);
+    },
+  });
 
   const startTimer = setTimeout(
     () => fail(failure("spawn_failed", "The CLI did not answer after its start.")),
@@ -167,8 +182,10 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
         const message = readMessage(line.value);
         // What was said before a question stands before it in the log.
         if (message.type === "control_request") deliver(events.splice(0));
-        const said = onMessage(message);
-        if (said.some(({ type }) => type === "notice")) noise.keep(line.value);
+        // What comes once the process is being ended need not fit any more.
+        const sign = isReady && isUsable ? witness.look(message) : undefined;
+        const said = sign === undefined ? onMessage(message) : onSuspect(message, sign);
+        if (sign !== undefined || said.some(({ type }) => type === "notice")) noise.keep(line.value);
         events.push(...said);
         if (isInit(message)) events.push(...newToolsNotice());
       } else {
@@ -226,12 +243,32 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
     const asking = [running, own];
     for (const turn of asking) turn?.asks();
     try {
-      const turn = translator.current;
-      const own = turn === running?.turn ? wanted.permissionMode : undefined;
-      return await questions.ask(request, { turn, mode: own ?? agent.permission_mode }, signal);
+      const asker = { turn: translator.current, mode: presentMode() };
+      const decision = await questions.ask(request, asker, signal);
+      if (decision.behavior === "allow") witness.allowed(request.tool_use_id);
+      return decision;
     } finally {
       for (const turn of asking) turn?.answered();
     }
+  }
+
+  /** The mode that the turn which runs now was given. */
+  function presentMode(): PermissionMode {
+    const asked = translator.current === running?.turn ? wanted.permissionMode : undefined;
+    return asked ?? agent.permission_mode;
+  }
+
+  /** [A5] What somebody else wrote in the CLI's place is believed by nobody; what it has brought about is said all the same. */
+  function onSuspect(message: CliMessage, sign: Sign): TurnEvent[] {
+    const reason = failure("tampered");
+    const { current } = translator;
+    translator.condemn(reason, current);
+    translator.condemn(reason);
+    options.onTampering?.(sign);
+    void end(reason);
+    const isForged = message.type === "result" || message.type === "control_response";
+    const notice: TurnEvent = { turn: null, type: "notice", kind: "tampered", text: reason.message };
+    return [...(isForged ? [] : onMessage(message)), ...(current === undefined ? [notice] : [])];
   }
 
   function onMessage(message: CliMessage): TurnEvent[] {

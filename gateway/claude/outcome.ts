@@ -62,6 +62,7 @@ const messages: Record<FailureCode, string> = {
   node_lost: "The machine that ran the turn was lost.",
   session_lost:
     'The CLI\'s memory of this session is lost. A prompt with `continue_from: "transcript"` goes on from what the log has of it.',
+  tampered: "The turn was stopped: something else than the CLI, such as a tool, wrote into its output.",
   internal: "Something went wrong inside the gateway.",
 };
 

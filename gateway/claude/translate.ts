@@ -30,6 +30,8 @@ export interface Translator {
   /** The CLI works on a turn that it began by itself. */
   readonly isBusyOnItsOwn: boolean;
   push(message: CliMessage): TurnEvent[];
+  /** Whether this end of a turn ends none: there is none, or it names the prompt of another one. */
+  isStray(result: ResultMessage): boolean;
   /** The turn (by default ours, or else the CLI's own) was interrupted: its `result` will read as `turn_cancelled`. */
   cancel(by: By, turn?: string): void;
   /** The turn (by default ours) will end as this failure when its `result` comes, whatever that says. */
@@ -134,20 +136,27 @@ export function createTranslator({ session, agent, newTurnId }: TranslatorOption
     return [tag(body)];
   }
 
+  /** A `result` that names our prompt ends our turn, even where the CLI has answered it within a turn of its own. */
+  function endsOurs({ user_message_uuids: named = [] }: ResultMessage): boolean {
+    return expected !== undefined && named.includes(expected.id);
+  }
+
+  function isStray(result: ResultMessage): boolean {
+    const said = active ?? expected;
+    // One that names another prompt is late: it must not end a turn that has not begun.
+    const isNamed = (result.user_message_uuids ?? []).length > 0;
+    return !said || (said.isOurs && !said.hasStarted && isNamed && !endsOurs(result));
+  }
+
   function finish(result: ResultMessage): TurnEvent[] {
-    const said = turnOrNone();
     const cost = Math.max(0, result.total_cost_usd - costSoFar);
     costSoFar = Math.max(costSoFar, result.total_cost_usd);
-    const named = result.user_message_uuids ?? [];
-    // A `result` that names our prompt ends our turn, even where the CLI has answered it within a turn of its own.
-    const isOurs = expected !== undefined && named.includes(expected.id);
-    // One that names another prompt is late: it must not end a turn that has not begun.
-    const isLate = said?.isOurs && !said.hasStarted && named.length > 0 && !isOurs;
-    if (!said || isLate)
+    const said = turnOrNone();
+    if (!said || isStray(result))
       return [
         tag({ type: "notice", kind: "stray_result", text: "The CLI reported the end of a turn that none had begun." }),
       ];
-    const turn = isOurs ? expected! : said;
+    const turn = endsOurs(result) ? expected! : said;
     const found = failureOf(result);
     const failed = found?.code === "rate_limited" ? { ...found, resetsAt: lastReset } : found;
     const ending = failed ?? completed(result, cost, said.messages);
@@ -183,6 +192,7 @@ export function createTranslator({ session, agent, newTurnId }: TranslatorOption
       return active !== undefined && !active.isOurs;
     },
     push,
+    isStray,
     cancel(by, id) {
       const turn = [expected, active].find((one) => one && (id === undefined || one.id === id));
       if (turn) turn.verdict ??= { cancelledBy: by };

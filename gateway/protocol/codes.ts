@@ -45,6 +45,7 @@ export const failureRetryable = {
   gateway_restarted: true,
   node_lost: true,
   session_lost: false,
+  tampered: false,
   internal: false,
 } as const;
 

@@ -238,8 +238,34 @@ const faults: Fault[] = [
   },
   {
     script: "unasked-response",
-    title: "[P4] an answer that nobody asked for is ignored",
-    ending: completed("Done."),
+    title: "[A5] an answer to a request that was never sent fails the turn as tampered, and its process is ended",
+    options: quickly,
+    ending: failed("tampered", "Before."),
+    check: expectTampering("an answer to a request that was never sent"),
+  },
+  {
+    script: "forged-result",
+    title: "[A5] so does the end of a turn while a tool of it runs, of which nothing is believed",
+    options: quickly,
+    ending: failed("tampered", "Working."),
+    check: expectTampering("the end of a turn while a tool of it runs"),
+  },
+  {
+    script: "forged-mode",
+    title: "[A5] and a mode that asks nobody, which nobody has set",
+    options: quickly,
+    ending: { type: "turn_failed", code: "tampered" },
+    check: expectTampering("a mode that nobody has set"),
+  },
+  {
+    script: "unallowed-write",
+    title: "[A5] and a file that was written without leave",
+    options: quickly,
+    ending: { type: "turn_failed", code: "tampered" },
+    check: async (turn, driven) => {
+      expect(turn.events.find(({ type }) => type === "tool_result")).toMatchObject({ tool_use_id: "t1" });
+      await expectTampering("a file written that nobody has allowed")(turn, driven);
+    },
   },
   {
     script: "terminals",
@@ -344,24 +370,38 @@ describe("faults of several steps", () => {
     expectOneEnding(turn, driven);
   });
 
-  test("[L3] a second result is a notice and does not end the next turn", async () => {
-    const driven = await scene.drive(scene.play(scripts.get("two-results")!));
+  test("[L3, A5] a second result ends no other turn: its process is ended", async () => {
+    const driven = await scene.drive(scene.play(scripts.get("two-results")!), quickly);
     const first = await driven.say("one");
-    await until("the second result", () => noticesOf(driven.events).includes("stray_result"), 30_000);
+    await driven.driver.exited;
     const second = await driven.say("two");
-    expect([first.ending, second.ending]).toMatchObject([completed("First."), completed("Second.")]);
+    expect([first.ending, second.ending]).toMatchObject([completed("First."), failed("process_died")]);
+    expect(driven.tampering).toEqual(["the end of a turn that none had begun"]);
     await scene.leaveNothing(driven);
     expectOneEnding(first, driven);
     expectOneEnding(second, driven);
   });
 
-  test("[L3] a result that names another prompt does not end the turn that waits", async () => {
-    const driven = await scene.drive(scene.play(scripts.get("late-second-result")!));
+  test("[L3, A5] nor does a result that names another prompt than the one that waits", async () => {
+    const driven = await scene.drive(scene.play(scripts.get("late-second-result")!), quickly);
     const first = await driven.say("one");
     const second = await driven.say("two");
-    expect([first.ending, second.ending]).toMatchObject([completed("First."), completed("Second.")]);
+    expect([first.ending, second.ending]).toMatchObject([
+      completed("First."),
+      { type: "turn_failed", code: "tampered" },
+    ]);
+    expect(driven.tampering).toEqual(["the end of a turn that none had begun"]);
     await scene.leaveNothing(driven);
     expectOneEnding(second, driven);
+  });
+
+  test("[A5] where no turn runs, the session is told by a notice", async () => {
+    const driven = await scene.drive(scene.play("on user\ninit\ntext First.\nresult\nwait 50\nresult"), quickly);
+    expect((await driven.say("one")).ending).toMatchObject(completed("First."));
+    await driven.driver.exited;
+    expect(driven.events.findLast(({ type }) => type === "notice")).toMatchObject({ turn: null, kind: "tampered" });
+    expect(driven.driver.diagnostics()).toContain('"type":"result"');
+    await scene.leaveNothing(driven);
   });
 
   test("[P7] a turn that the CLI begins by itself is its own and does not end the one that waits behind it", async () => {
@@ -473,6 +513,15 @@ async function expectOwnTurn(driven: FakeDriven, ours: Turn[], expected: { by: o
 
 function isWoken(event: object): boolean {
   return JSON.stringify(event).includes("Woken.");
+}
+
+/** Its process was ended for this sign, once. */
+function expectTampering(sign: string) {
+  return async (_: Turn, driven: FakeDriven) => {
+    expect(driven.tampering).toEqual([sign]);
+    expect(driven.driver.isUsable).toBe(false);
+    await driven.driver.exited;
+  };
 }
 
 function noticesOf(events: Turn["events"]): string[] {

@@ -29,6 +29,8 @@ export type FakeOptions = Partial<Omit<DriverOptions, "agent">> & { agent?: Part
 export interface FakeDriven extends Driven {
   /** What the process and all it starts carry. */
   readonly marker: string;
+  /** The signs of tampering that it gave. */
+  readonly tampering: string[];
 }
 
 const hostileFolder = new URL("../fixtures/hostile/", import.meta.url);
@@ -69,6 +71,7 @@ export function openFakeScene({ isBoxed = false }: { isBoxed?: boolean } = {}): 
     },
     async drive(binary, { agent, ...options } = {}) {
       const events: TurnEvent[] = [];
+      const tampering: string[] = [];
       const before = new Set(readdirSync(runFolder));
       const session = randomUUID();
       const driver = await startDriver({
@@ -79,13 +82,14 @@ export function openFakeScene({ isBoxed = false }: { isBoxed?: boolean } = {}): 
         environment,
         box: isBoxed ? await boxOf(binary, session) : undefined,
         onEvents: (batch) => events.push(...batch),
+        onTampering: (sign) => tampering.push(sign),
         onBug: (error) => bugs.push(error),
         ...options,
         agent: readAgent(agent),
       });
       drivers.push(driver);
       const marker = readdirSync(runFolder).find((name) => !before.has(name)) ?? "";
-      return { ...drivenBy(driver, events), marker };
+      return { ...drivenBy(driver, events), marker, tampering };
     },
     async leaveNothing({ driver, marker }) {
       await driver.end();

@@ -55,6 +55,25 @@ describe("our requests", () => {
     await expect(account).resolves.toEqual({ tokenSource: "x" });
   });
 
+  test("an id counts as sent when it was, answered or not, and no other does", () => {
+    const { interrupt, hasSent, written, answer } = control();
+    void interrupt();
+    const id = written[0]!.request_id!;
+    answer({ subtype: "success", request_id: id });
+    expect(hasSent(id)).toBe(true);
+    const others = [
+      "",
+      "x",
+      "1",
+      id.replace(/\d$/, "2"),
+      id.replace(/\d$/, "01"),
+      id.replace(/1$/, ""),
+      `${id} `,
+      ":1",
+    ];
+    for (const other of others) expect([other, hasSent(other)]).toEqual([other, false]);
+  });
+
   test("an answer to initialize without an account is nobody's", async () => {
     const { initialize, written, answer } = control();
     const account = initialize();
