@@ -168,7 +168,11 @@ test("[A5] a closed agent asks nobody, whatever mode a request asks for", async 
       { code: "forbidden", field: "permission_mode" },
     ]);
   }
-  expect((await post("dontAsk")).status).toBe(202);
+  const taken = await post("dontAsk");
+  expect(taken.status).toBe(202);
+  const { turn } = (await taken.json()) as { turn: string };
+  expect(await gateway.ended(turn)).toMatchObject({ state: "completed", denials: [{ tool_name: "Bash" }] });
+  expect(existsSync(file("closed"))).toBe(false);
 });
 
 test("denied, a tool does not run, and the model reads the person's words as the tool's error", async () => {
