@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { spawn as spawnPty } from "node-pty";
 import { locateCli } from "./claude/locate.ts";
 import { askLogin } from "./claude/login.ts";
+import { findNewTools } from "./claude/new-tools.ts";
 import { locateGit } from "./agents/git.ts";
 import { howToLogIn } from "./ask.ts";
 import type { Config } from "./config.ts";
@@ -51,7 +52,13 @@ async function checkNode(): Promise<Finding> {
 async function checkCli(config: Config): Promise<Finding> {
   return finding("claude CLI", async () => {
     const cli = await locateCli(config.claude, config.environment["PATH"]);
-    return `${cli.version} at ${cli.path}`;
+    const look = findNewTools(cli, { searchPath: config.environment["PATH"] });
+    const off = await look.then(
+      (tools) =>
+        tools.length === 0 ? "" : `; off, since Sluice does not know them, are its tools ${tools.join(", ")}`,
+      () => "; whether it has tools that Sluice does not know it did not say",
+    );
+    return `${cli.version} at ${cli.path}${off}`;
   });
 }
 

@@ -16,8 +16,9 @@ import { createWorktrees, type Worktrees } from "./agents/worktrees.ts";
 import { createApp } from "./app.ts";
 import { credentialOf } from "./claude/credential.ts";
 import { startDriver } from "./claude/driver.ts";
-import { locateCli } from "./claude/locate.ts";
+import { locateCli, type Cli } from "./claude/locate.ts";
 import { askLogin, hasToken } from "./claude/login.ts";
+import { findNewTools } from "./claude/new-tools.ts";
 import { measureMemory } from "./claude/process-memory.ts";
 import { denyRules } from "./claude/denied.ts";
 import { sweep } from "./claude/run-folder.ts";
@@ -106,6 +107,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
     const { boxes } = isolation;
     const denyPlaces = { dataFolder: data.path, configFolder: configFolder(config) };
     opened.defer(() => isolation.close());
+    const newTools = lookForNewTools(cli, config, { logger, signal: ending.signal });
     const newTurnId = createTurnIds();
     const onBug = (error: unknown, id: string) => logger.error({ err: error, id }, "bug");
     let turns: Turns;
@@ -121,6 +123,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
         const isBoxed = boxes !== undefined;
         const origin = isAnew ? anew(session, places) : await originOf(session, { store, places, isBoxed });
         const workplace = await workplaceOf(agent, session, { worktrees, sessions: data.sessions });
+        const toolsOff = await newTools;
         return supervisors.start(agent, session, (supervision) =>
           startDriver({
             origin,
@@ -136,7 +139,13 @@ export async function startGateway(config: Config, { logger, version, openCaller
             deadlines: { endMs: config.limits.process_end_s * 1000 },
             onEvents: (events) => turns.onEvents(session, events),
             decide: (question, signal) => turns.approvals.ask(agent, session, question, signal),
+            newTools: toolsOff,
             newTurnId,
+            onTampering: (sign) =>
+              logger.warn(
+                { agent: agent.name, session, sign },
+                "something wrote in the CLI's place: its process was ended",
+              ),
             onBug: (error) => onBug(error, session),
           }),
         );
@@ -255,6 +264,24 @@ export async function startGateway(config: Config, { logger, version, openCaller
   } catch (error) {
     await opened.disposeAsync();
     throw error;
+  }
+}
+
+/** Those that are off because Sluice does not know them, which a look at a CLI of a new version finds. Never rejects. */
+async function lookForNewTools(
+  cli: Cli,
+  { environment }: Config,
+  { logger, signal }: { readonly logger: Logger; readonly signal: AbortSignal },
+): Promise<readonly string[]> {
+  try {
+    const tools = await findNewTools(cli, { searchPath: environment["PATH"], signal });
+    if (tools.length > 0)
+      logger.warn({ claude: cli.version, tools }, "this CLI has tools that Sluice does not know: they are off");
+    return tools;
+  } catch (error) {
+    if (!signal.aborted)
+      logger.warn({ claude: cli.version, err: error }, "whether this CLI has new tools is not known");
+    return [];
   }
 }
 

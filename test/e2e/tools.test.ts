@@ -7,7 +7,9 @@ import { locateCli } from "../../gateway/claude/locate.ts";
 import { findNewTools, toolsOfCli } from "../../gateway/claude/new-tools.ts";
 import { knownVersions, tools, toolsOf, unknownTools } from "../../gateway/claude/tools.ts";
 import { openFakeScene } from "../support/fake-scene.ts";
+import { gatewayEnvironment, openGateway, runSluice } from "../support/gateway.ts";
 import { lacksOldestCli, oldestCli } from "../support/programs.ts";
+import { readAll } from "../support/reader.ts";
 import { openScene, readAgent, type Scene, type Turn } from "../support/real-cli.ts";
 
 const echoServer = new URL("../support/mcp-server.ts", import.meta.url).pathname;
@@ -106,6 +108,27 @@ test("[A5] of a version that nobody has looked at, the tools that are new are fo
   await expect(findNewTools({ path: script("mute", "exit 0"), version: "9.9.9" })).rejects.toThrow("did not say");
   const silent = script("silent", "exec sleep 60");
   await expect(findNewTools({ path: silent, version: "9.9.9" }, { timeoutMs: 300 })).rejects.toThrow("failed");
+});
+
+test("[A5] the gateway says so in a session, and doctor in its line", async () => {
+  const newer = join(scene.folder, "newer-still");
+  const init = JSON.stringify({ type: "system", subtype: "init", tools: ["Read", "Teleport"] });
+  const script = [
+    "#!/bin/sh",
+    `case " $* " in *" --version "*) echo "9.9.9 (Claude Code)"; exit;; *" --tools=default "*) echo '${init}'; exit;; esac`,
+    `exec '${scene.binary}' "$@"`,
+  ];
+  writeFileSync(newer, script.join("\n"));
+  chmodSync(newer, 0o755);
+  const settings = { file: { isolation: "off" } };
+  const gateway = await openGateway({ ...scene, binary: newer }, settings);
+  const { turn, events_url: url } = await gateway.post("demo:text Hi.");
+  expect(await gateway.ended(turn)).toMatchObject({ state: "completed" });
+  const notices = (await readAll(url, gateway)).filter(({ type }) => type === "notice");
+  expect(notices).toMatchObject([{ kind: "new_tools_off", text: expect.stringContaining("Teleport") as string }]);
+  await gateway.close();
+  const doctor = await runSluice(["doctor"], gatewayEnvironment({ ...scene, binary: newer }, settings));
+  expect(doctor.stdout).toMatch(/claude CLI +9\.9\.9 at .*Teleport/);
 });
 
 test("[A5] they are named in the first turn of each process, and in no other", async () => {
