@@ -138,7 +138,8 @@ test("[P6] a session that is made while a spare waits takes its id, and its firs
   const before = children();
   const own = await openGateway(scene, { agents: [{ name: "tester", spares: 1 }] });
   try {
-    await until("a spare", () => children().some((pid) => !before.includes(pid)), 30_000);
+    const isSpare = (pid: number) => !before.includes(pid) && commandOf(pid).includes("--session-id=");
+    await until("a spare", () => children().some(isSpare), 30_000);
     const { session } = await call("/api/sessions", {}, own);
     const [pid] = processesOf(session);
     expect(pid).toBeDefined();

@@ -1,11 +1,20 @@
 // The fake CLI behind the real driver, and what must be gone after each of its processes. Scripts: fake-cli.js beside this file.
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { randomUUID } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { z } from "zod";
 import { startDriver, type Driver, type DriverOptions } from "../../gateway/claude/driver.ts";
-import { markedWith } from "../../gateway/claude/process-table.ts";
+import { familyOf, listProcesses, markedWith } from "../../gateway/claude/process-table.ts";
 import type { agentConfig } from "../../gateway/protocol/agents.ts";
 import { terminalEventTypes } from "../../gateway/protocol/codes.ts";
 import type { TurnEvent } from "../../gateway/protocol/events.ts";
@@ -29,6 +38,8 @@ export type FakeOptions = Partial<Omit<DriverOptions, "agent">> & { agent?: Part
 export interface FakeDriven extends Driven {
   /** What the process and all it starts carry. */
   readonly marker: string;
+  /** The process namespace of its box; undefined without one, or if it was gone too soon to be seen. */
+  readonly space?: string | undefined;
   /** The signs of tampering that it gave. */
   readonly tampering: string[];
 }
@@ -89,10 +100,13 @@ export function openFakeScene({ isBoxed = false }: { isBoxed?: boolean } = {}): 
       });
       drivers.push(driver);
       const marker = readdirSync(runFolder).find((name) => !before.has(name)) ?? "";
-      return { ...drivenBy(driver, events), marker, tampering };
+      const space = isBoxed ? await boxOfProcess(driver) : undefined;
+      return { ...drivenBy(driver, events), marker, space, tampering };
     },
-    async leaveNothing({ driver, marker }) {
+    async leaveNothing({ driver, marker, space }) {
       await driver.end();
+      // The kernel has sent them all their end by then, which takes it a moment.
+      if (space !== undefined) await until("an empty box", () => processesIn(space).length === 0, 2000);
       const left = markedWith(new Set([marker]));
       if (left.length > 0) throw new Error(`processes are left: ${left.map(({ pid }) => pid).join(", ")}`);
       const folders = readdirSync(runFolder);
@@ -105,6 +119,33 @@ export function openFakeScene({ isBoxed = false }: { isBoxed?: boolean } = {}): 
       if (bugs.length > 0) throw new AggregateError(bugs, "drivers have met bugs");
     },
   };
+}
+
+/** Waits for the box to be there; undefined if the process is gone first. */
+async function boxOfProcess({ pid, exited }: Driver): Promise<string | undefined> {
+  let isGone = false;
+  void exited.then(() => (isGone = true));
+  const own = spaceOf(process.pid);
+  return until("the box", () => {
+    const spaces = familyOf(pid).map((entry) => spaceOf(entry.pid));
+    return isGone ? "gone" : spaces.find((space) => space !== undefined && space !== own);
+  }).then((found) => (found === "gone" ? undefined : found));
+}
+
+/** Those that run: the box's first process is reaped by the machine's own, whenever that likes. */
+function processesIn(space: string): string[] {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && spaceOf(Number(name)) === space);
+  const running = new Set(listProcesses().map(({ pid }) => String(pid)));
+  return pids.filter((pid) => running.has(pid));
+}
+
+function spaceOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/pid`);
+  } catch {
+    // It has just ended.
+    return undefined;
+  }
 }
 
 function countFds(): number {

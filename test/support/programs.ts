@@ -21,6 +21,7 @@ export const lacksChromium = lacks("Chromium, for what only a browser shows", ex
 export const lacksCurl = lacks("curl, for the README's lines", isOnPath("curl"), "curl");
 export const lacksNginx = lacks("nginx, for the README's reverse proxy", isOnPath("nginx"), "nginx-light openssl");
 export const lacksMounts = lacks("mount namespaces (unshare), for a full disk", canMount(), "util-linux");
+export const lacksBubblewrap = lacks("bubblewrap, for boxes", isOnPath("bwrap"), "bubblewrap");
 export const lacksOldestCli = lacks("oldest CLI, for what must hold with it too", existsSync(oldestCli));
 
 function lacks(what: string, isThere: boolean, debianPackage?: string): boolean {
