@@ -44,6 +44,13 @@ const megabyte = 1024 * 1024;
 /** Whoever owns nothing else on this machine. */
 const nobody: FileOwner = { uid: 65_534, gid: 65_534 };
 
+/** Without the credentials that the agent must not use: of some the box has the file. */
+function billedEnvironment({ billing }: AgentConfig, environment: Environment): Environment {
+  const own = credentialVariables(billing);
+  const others = new Set(credentialVariables("any").filter((name) => !own.includes(name)));
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !others.has(name)));
+}
+
 /** Of the operator's configuration folder: what the CLI reads as the user's settings. Never logins, conversations, histories. */
 const userSettings = ["settings.json", "CLAUDE.md", "skills", "agents", "commands", "plugins", "output-styles"];
 
@@ -82,7 +89,7 @@ export function createBoxes(options: BoxesOptions): Boxes {
       apiSocket: networkOf(agent, environment) === "none" ? options.apiSocket() : undefined,
       env: Object.fromEntries((agent.box?.env ?? []).map((name) => [name, environment[name] ?? ""])),
     };
-    return createSessionBox(maker, content, environment);
+    return createSessionBox(maker, content, billedEnvironment(agent, environment));
   }
 
   return {

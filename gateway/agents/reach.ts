@@ -1,13 +1,15 @@
 // [A9, A5] What of this machine an agent's boxes hold beyond the system's programs: its workspace, and what the configuration opens to it; and what
 // stays hidden although something that holds it is there. Looked at anew for each process: a folder may have become a link.
 import { lstatSync, realpathSync, statSync, type Stats } from "node:fs";
-import { dirname, join, sep } from "node:path";
+import { dirname, join } from "node:path";
 import { sessionRoot } from "../claude/box/layout.ts";
 import type { Mount } from "../claude/box/mounts.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
+import { plantedLink } from "./planted-links.ts";
+import { isWithin, overlaps } from "./within.ts";
 
 export interface ReachContext {
-  readonly agents: readonly Pick<AgentConfig, "name" | "workspace">[];
+  readonly agents: readonly Pick<AgentConfig, "name" | "workspace" | "box">[];
   /** The gateway's data folder. */
   readonly dataFolder: string;
   /** Files and folders of the operator that no box shows: the CLI's configuration folder, the gateway's configuration file. */
@@ -52,7 +54,7 @@ export function reachOf(agent: AgentConfig, own: string | undefined, context: Re
     }),
   );
   const devices = (box?.devices ?? []).map((path, index) => device(path, `box.devices.${index}`));
-  const workspace = own === undefined ? [] : [workspaceMount(agent, checkWorkspace(own, context))];
+  const workspace = own === undefined ? [] : [workspaceMount(agent, boxedWorkspace(own, context))];
   return { mounts: [...workspace, ...opened, ...devices], inHome };
 }
 
@@ -63,6 +65,26 @@ function workspaceMount(agent: AgentConfig, real: string): Mount {
 /** What visitors find, the next one is to find as well. */
 export function workspaceRight({ box, public: visitors }: AgentConfig): "read" | "write" {
   return box?.workspace ?? (visitors ? "read" : "write");
+}
+
+function boxedWorkspace(own: string, context: ReachContext): string {
+  checkLinks(own, "workspace", context);
+  return checkWorkspace(own, context);
+}
+
+/** Throws a `ReachFault` for a path that a session could have led elsewhere since it was written down. */
+function checkLinks(path: string, field: string, { agents, home }: ReachContext): void {
+  const written = agents.flatMap(({ workspace, box }) => [
+    ...(workspace === undefined || box?.workspace === "read" ? [] : [workspace]),
+    ...(box?.write ?? []).map((one) => onHost(one, home)),
+  ]);
+  const link = plantedLink(path, written.flatMap(realPathsIfThere));
+  if (link === undefined) return;
+  throw new ReachFault(
+    field,
+    `${path} leads through ${link}, a link in a folder that sessions write to`,
+    "Name the folder or file that is meant itself.",
+  );
 }
 
 /** The real path of a workspace that a box may hold. Throws a `ReachFault`. */
@@ -82,7 +104,9 @@ export function checkWorkspace(workspace: string, { dataFolder }: Pick<ReachCont
 
 function openedPath(path: string, field: string, agent: AgentConfig, context: ReachContext): string {
   const { agents, dataFolder, hidden, home } = context;
-  const real = realPath(path.startsWith("~/") ? join(home, path.slice(2)) : path, field);
+  const named = onHost(path, home);
+  checkLinks(named, field, context);
+  const real = realPath(named, field);
   const refuse = (why: string, mend: string) => new ReachFault(field, `${path} ${why}`, mend);
   const smaller = "Name only the files that the agent needs.";
   if (real === "/" || kernelFolders.some((folder) => isWithin(folder, real) && !isSocket(real)))
@@ -91,10 +115,12 @@ function openedPath(path: string, field: string, agent: AgentConfig, context: Re
     throw refuse("holds the gateway's data folder", smaller);
   const secret = hidden.find((one) => isWithin(real, one));
   if (secret !== undefined) throw refuse(`holds ${secret}`, smaller);
+  const isIn = (workspace: string | undefined, isIt: (folder: string) => boolean) =>
+    workspace !== undefined && realPathsIfThere(workspace).some(isIt);
   const other = agents.find(
-    ({ name, workspace }) => name !== agent.name && workspace !== undefined && overlaps(real, workspace),
+    ({ name, workspace }) => name !== agent.name && isIn(workspace, (folder) => overlaps(real, folder)),
   );
-  if (other && !(agent.workspace !== undefined && isWithin(agent.workspace, real)))
+  if (other && !isIn(agent.workspace, (folder) => isWithin(folder, real)))
     throw refuse(`is in the workspace of the agent "${other.name}", or holds it`, smaller);
   if (isSocket(real)) checkSocket(real, agent, refuse);
   return real;
@@ -124,60 +150,73 @@ function device(path: string, field: string): Mount {
  * folder that holds it out of the way, that folder becomes a mount of its own, which cannot be moved.
  */
 export function coversFor(mounts: readonly Mount[], own: string | undefined, context: ReachContext): Mount[] {
-  const others = context.agents.flatMap(({ workspace }) => {
-    const real = workspace === undefined ? undefined : realPathIfThere(workspace);
-    return real === undefined || (own !== undefined && overlaps(real, own)) ? [] : [real];
+  const others = context.agents
+    .flatMap(({ workspace }) => (workspace === undefined ? [] : realPathsIfThere(workspace)))
+    .filter((real) => own === undefined || !overlaps(real, own));
+  const secrets = new Set([context.dataFolder, ...context.hidden, ...others]);
+  return [...secrets].flatMap((secret) => {
+    const around = [...secrets].filter((other) => other !== secret && isWithin(other, secret));
+    // What is covered with what holds it stays so: a pin on the way to it would uncover the rest.
+    const isShown = (mount: Mount): mount is Shown =>
+      isShownBy(mount, secret) && !around.some((one) => isShownBy(mount, one));
+    return coversOf(mounts.filter(isShown), secret);
   });
-  return [context.dataFolder, ...context.hidden, ...others].flatMap((secret) => coverFor(mounts, secret));
 }
 
-function coverFor(mounts: readonly Mount[], secret: string): Mount[] {
+type Shown = Extract<Mount, { readonly from: string }>;
+
+/** One for each place where these mounts show it. */
+function coversOf(shown: readonly Shown[], secret: string): Mount[] {
   const stat = lstatSync(secret, { throwIfNoEntry: false });
-  const holder = mounts.findLast((mount) => isShownBy(mount, secret));
-  if (!stat || !holder) return [];
-  return [...pins(holder, secret), coverOf(secret, stat)];
+  if (!stat) return [];
+  const placeIn = ({ from, to }: Shown) => join(to, secret.slice(from.length));
+  return [...Map.groupBy(shown, placeIn)].flatMap(([place, mounts]) => {
+    const outermostFirst = mounts.toSorted((a, b) => a.to.length - b.to.length);
+    return [
+      ...outermostFirst.flatMap((mount, index) => pins(mount, outermostFirst[index + 1]?.to ?? place)),
+      coverOf(place, stat),
+    ];
+  });
 }
 
-function coverOf(secret: string, stat: Stats): Mount {
-  if (!stat.isDirectory()) return { kind: "read", from: "/dev/null", to: secret };
-  return { kind: "memory", to: secret, bytes: 4096, mode: "0555" };
+function coverOf(to: string, stat: Stats): Mount {
+  if (!stat.isDirectory()) return { kind: "read", from: "/dev/null", to };
+  return { kind: "memory", to, bytes: 4096, mode: "0555" };
 }
 
-function isShownBy(mount: Mount, secret: string): boolean {
-  return (mount.kind === "read" || mount.kind === "write") && mount.from === mount.to && isWithin(mount.to, secret);
+function isShownBy(mount: Mount, secret: string): mount is Shown {
+  return (mount.kind === "read" || mount.kind === "write") && isWithin(mount.from, secret);
 }
 
-function pins({ kind, to }: Mount, secret: string): Mount[] {
+function pins({ kind, from, to }: Shown, until: string): Mount[] {
   const between: Mount[] = [];
   if (kind !== "write") return between;
-  for (let at = dirname(secret); at !== to && at.length > to.length; at = dirname(at))
-    between.unshift({ kind: "write", from: at, to: at });
+  for (let at = dirname(until); at !== to && at.length > to.length; at = dirname(at))
+    between.unshift({ kind: "write", from: join(from, at.slice(to.length)), to: at });
   return between;
 }
 
-export function isWithin(folder: string, path: string): boolean {
-  return path === folder || path.startsWith(folder === sep ? sep : folder + sep);
-}
-
-function overlaps(one: string, other: string): boolean {
-  return isWithin(one, other) || isWithin(other, one);
+/** Where "~/" leads on the host. */
+function onHost(path: string, home: string): string {
+  return path.startsWith("~/") ? join(home, path.slice(2)) : path;
 }
 
 function isSocket(path: string): boolean {
   return statSync(path).isSocket();
 }
 
-function realPathIfThere(path: string): string | undefined {
+/** None, or one. */
+function realPathsIfThere(path: string): string[] {
   try {
-    return realpathSync(path);
+    return [realpathSync(path)];
   } catch {
     // Not there: nothing to hide.
-    return undefined;
+    return [];
   }
 }
 
 function realPath(path: string, field: string): string {
-  const real = realPathIfThere(path);
+  const [real] = realPathsIfThere(path);
   if (real !== undefined) return real;
   throw new ReachFault(field, `${path} does not exist, or cannot be reached`, "Make it, or name another one.");
 }
