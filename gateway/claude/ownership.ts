@@ -10,6 +10,8 @@ export interface FileOwner {
 /** Gives a folder, and all that is in it, to the owner. Follows no link. Only while nothing runs that could change it meanwhile. */
 export function giveAll(folder: string, owner: FileOwner): void {
   give(folder, owner);
+  // Listed, a link would be followed.
+  if (!lstatSync(folder).isDirectory()) return;
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) giveAll(path, owner);

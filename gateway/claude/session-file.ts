@@ -175,7 +175,9 @@ async function packSession({ root, path }: Candidate, answerUuid: string): Promi
   const files: Record<string, string> = { "": text.slice(0, text.lastIndexOf("\n") + 1) };
   const binary: Record<string, string> = {};
   const folder = sideFolder(path);
-  for (const name of filesBelow(root, folder).slice(0, maxPackedFiles)) {
+  let count = 0;
+  for (const name of filesBelow(root, folder)) {
+    if (count++ === maxPackedFiles) break;
     const bytes = await read(name);
     if (!bytes) continue;
     if (isUtf8(bytes)) files[relative(folder, name)] = bytes.toString("utf8");
@@ -191,12 +193,11 @@ async function readWhole(handle: FileHandle): Promise<Buffer> {
   return buffer.subarray(0, bytesRead);
 }
 
-function filesBelow(root: string, folder: string): string[] {
+/** One after the other: there may be more of them than anybody should list. */
+function* filesBelow(root: string, folder: string): Generator<string> {
   const { folders, files } = namesWithin(root, folder);
-  return [
-    ...files.map((name) => join(folder, name)),
-    ...folders.flatMap((name) => filesBelow(root, join(folder, name))),
-  ];
+  yield* files.map((name) => join(folder, name));
+  for (const name of folders) yield* filesBelow(root, join(folder, name));
 }
 
 const packAttempts = 40;

@@ -2,7 +2,7 @@
 // belongs to the user that the session runs as; what holds it does not, so nothing in a box can put something else in its place.
 import { randomBytes } from "node:crypto";
 import { closeSync, constants, lstatSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { sessionParts, type SessionPart } from "./box/layout.ts";
 import { makeWithin } from "./box/contained.ts";
@@ -56,11 +56,11 @@ export function openSessionFolder(path: string, device: Device, owner: FileOwner
     part,
     makeMountpoint(name, inside, kind) {
       const at = join(part(name), inside);
-      if (lstatSync(at, { throwIfNoEntry: false })?.isFile() && kind === "file") return;
-      // Whatever else is in the way is gone then.
-      makeWithin(part(name), at, own);
-      if (kind === "folder") return;
-      rmSync(at, { recursive: true });
+      if (kind === "folder") return makeWithin(part(name), at, own);
+      // Before it is looked at: a link on the way would lead bubblewrap, which follows it, out of the box.
+      makeWithin(part(name), dirname(at), own);
+      if (lstatSync(at, { throwIfNoEntry: false })?.isFile()) return;
+      rmSync(at, { recursive: true, force: true });
       writeNew(at, "", own);
     },
   };

@@ -21,6 +21,9 @@ const defaultApi = "https://api.anthropic.com";
 /** Longer than any pause of a stream. */
 const idleMs = 15 * 60_000;
 
+/** At once, of all boxes: each is two descriptors of the gateway's, and a tool can open as many as it likes. */
+const maxConnections = 1000;
+
 /** What a proxy may say before it lets bytes through. */
 const maxProxyHead = 8 * 1024;
 
@@ -46,6 +49,7 @@ export async function openApiRelay(environment: Readonly<Record<string, string |
       outside.pipe(inside);
     }
   });
+  server.maxConnections = maxConnections;
   const path = join(folder, "api.sock");
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
