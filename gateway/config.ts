@@ -66,7 +66,8 @@ export const configFile = z.strictObject({
       const names = agents.map((agent) => agent.name);
       for (const [index, agent] of agents.entries()) {
         const fault = agentFault(agent, names);
-        if (fault) context.addIssue({ code: "custom", path: [index, fault.field], message: fault.message });
+        if (fault)
+          context.addIssue({ code: "custom", path: [index, ...fault.field.split(".")], message: fault.message });
       }
     })
     .optional(),

@@ -7,14 +7,27 @@ export const isolations = ["required", "auto", "off"] as const;
 
 export type IsolationWish = (typeof isolations)[number];
 
+/** So that a path says where it lies, and where the box shows it. */
+const isPlain = (path: string) =>
+  !path
+    .replace(/\/$/, "")
+    .split("/")
+    .slice(1)
+    .some((part) => ["", ".", ".."].includes(part));
+
 const hostPath = z
   .string()
   .max(4096)
   .regex(/^(\/|~\/)/, 'must be absolute, or begin with "~/"')
   // It would end, or part, an argument.
-  .refine((path) => !/[\0\n\r]/.test(path), "must not contain a line break or NUL");
+  .refine((path) => !/[\0\n\r]/.test(path), "must not contain a line break or NUL")
+  .refine(isPlain, 'must not contain "//", "/./" or "/../"');
 
 const paths = z.array(hostPath).max(500).default([]);
+
+/** They say where things are in the box, or are the gateway's own business. */
+const boxedVariable =
+  /^(HOME|USER|LOGNAME|TMPDIR|CLAUDE_CONFIG_DIR|CLAUDE_SECURESTORAGE_CONFIG_DIR|ANTHROPIC_UNIX_SOCKET|SLUICE_.*)$/;
 
 /** Networks: that of the host, or the model's API alone. */
 export const networks = ["open", "none"] as const;
@@ -27,12 +40,17 @@ export const boxConfig = z.strictObject({
   /** The same, to change. All sessions of the agent share them. */
   write: paths,
   devices: z
-    .array(z.string().regex(/^\/dev\/[\w./-]+$/, "must be a path below /dev"))
+    .array(z.string().regex(/^(\/dev)(\/(?!\.{1,2}(\/|$))[\w.:-]+)+$/, "must be a path below /dev"))
     .max(50)
     .default([]),
   /** Variables of the gateway's environment. */
   env: z
-    .array(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "must be the name of a variable"))
+    .array(
+      z
+        .string()
+        .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "must be the name of a variable")
+        .refine((name) => !boxedVariable.test(name), "must not be a variable that the box or the gateway sets"),
+    )
     .max(200)
     .default([]),
   /** Default: `none` for public agents that need no other network, else `open`. */

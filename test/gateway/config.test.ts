@@ -17,6 +17,10 @@ function withFile(content: unknown, environment: Record<string, string> = {}) {
 
 const key = "ci:0123456789abcdef";
 
+/** The file of one agent with this box. */
+const box = (fields: object) => ({ agents: [{ name: "a", box: fields }] });
+const many = (count: number) => Array.from({ length: count }, (_, index) => `/srv/${index}`);
+
 function faultOf(act: () => unknown): SetupError {
   try {
     act();
@@ -74,6 +78,19 @@ test("[A5] an agent with public is closed and grants nothing for good, unless th
     { permission_mode: "dontAsk", session_approvals: false, input_changes: false, allowed_tools: [] },
     { permission_mode: "default", session_approvals: true, input_changes: true },
   ]);
+});
+
+test("[A9] isolation is wished for unless the file says otherwise, and an agent's box opens nothing", () => {
+  expect(readConfig({})).toMatchObject({ isolation: "auto", boxUid: undefined });
+  const { isolation, boxUid, agents } = withFile({ isolation: "required", box_uid: 1000, ...box({}) });
+  expect({ isolation, boxUid }).toEqual({ isolation: "required", boxUid: 1000 });
+  expect(agents[0]!.box).toEqual({ read: [], write: [], devices: [], env: [], docker: false });
+});
+
+test("an agent's box takes hundreds of paths, with whatever signs a name may have", () => {
+  const read = [...many(499), "~/.config/a 'b' \"c\" $d"];
+  const write = ["/srv/", "~/x", "/srv/..x", "/srv/x.."];
+  expect(withFile(box({ read, write })).agents[0]!.box).toMatchObject({ read, write });
 });
 
 test("the host of the public address is allowed", () => {
@@ -136,6 +153,39 @@ describe("a fault names the field", () => {
       /limits\.processes must be at least 2: turns of "a"/,
     ],
     [{ agents: [{ name: "a", hooks: { Stop: [{ command: "x" }] } }] }, /agents\.0\.hooks\.Stop\.0\.hooks/],
+    [{ isolation: "on" }, /wrong: .*isolation: must be one of required, auto, off\.$/],
+    [{ isolation: true }, /isolation: must be one of required, auto, off/],
+    [{ box_uid: 0 }, /box_uid: must be more than 0/],
+    [{ box_uid: -1 }, /box_uid/],
+    [{ box_uid: 1.5 }, /box_uid: must be a whole number/],
+    [{ box_uid: "1000" }, /box_uid: must be a number/],
+    [{ box_uid: 4_294_967_295 }, /box_uid: must be at most 4294967294/],
+    [box({ reed: [] }), /agents\.0\.box\.reed: is no known field; did you mean `read`\?$/],
+    [box({ read: "/srv" }), /agents\.0\.box\.read: must be a list/],
+    [box({ read: ["srv"] }), /agents\.0\.box\.read\.0: must be absolute, or begin with "~\/"/],
+    [box({ read: ["~"] }), /agents\.0\.box\.read\.0: must be absolute/],
+    [box({ read: ["~ann/x"] }), /agents\.0\.box\.read\.0: must be absolute/],
+    [box({ write: ["/srv", "/a\nb"] }), /agents\.0\.box\.write\.1: must not contain a line break/],
+    [box({ write: ["/a\rb"] }), /agents\.0\.box\.write\.0: must not contain a line break/],
+    [box({ write: ["/a\0b"] }), /agents\.0\.box\.write\.0: must not contain a line break or NUL/],
+    [box({ write: ["~/../claude"] }), /agents\.0\.box\.write\.0: must not contain .*"\/\.\.\/"/],
+    [box({ read: ["/srv/.."] }), /agents\.0\.box\.read\.0: must not contain/],
+    [box({ read: ["/srv//x"] }), /agents\.0\.box\.read\.0: must not contain/],
+    [box({ read: [`/${"x".repeat(4096)}`] }), /agents\.0\.box\.read\.0: must have at most 4096/],
+    [box({ read: many(501) }), /agents\.0\.box\.read: must have at most 500/],
+    [box({ devices: ["/srv/x"] }), /agents\.0\.box\.devices\.0: must be a path below \/dev/],
+    [box({ devices: ["/dev/../etc"] }), /agents\.0\.box\.devices\.0: must be a path below \/dev/],
+    [box({ devices: ["/dev/"] }), /agents\.0\.box\.devices\.0/],
+    [box({ env: ["A-B"] }), /agents\.0\.box\.env\.0: must be the name of a variable/],
+    [box({ env: ["HOME"] }), /agents\.0\.box\.env\.0: must not be a variable that the box or the gateway sets/],
+    [box({ env: ["SLUICE_KEYS"] }), /agents\.0\.box\.env\.0: must not be a variable/],
+    [box({ network: "host" }), /agents\.0\.box\.network: must be one of open, none/],
+    [box({ workspace: "read" }), /agents\.0\.box\.workspace: needs a workspace/],
+    [box({ docker: "yes" }), /agents\.0\.box\.docker/],
+    [
+      { agents: [{ name: "a", supervises: ["b"], box: { network: "none" } }, { name: "b" }] },
+      /agents\.0\.box\.network: must be open/,
+    ],
     [{ workspace_roots: ["/nowhere/at/all"] }, /workspace_roots\.0/],
     [{ workspace_roots: [folder, "/etc/passwd"] }, /workspace_roots\.1/],
     [{ permission_ceiling: "root" }, /permission_ceiling/],
