@@ -1,0 +1,66 @@
+// gateway/docs/security.md against what it describes.
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { oldestBubblewrap } from "../../gateway/claude/box/bubblewrap.ts";
+import {
+  apiSocketInBox,
+  cliInBox,
+  filesInBox,
+  loginInBox,
+  sessionParts,
+  sessionRoot,
+  sharedMemoryBytes,
+  temporaryBytes,
+} from "../../gateway/claude/box/layout.ts";
+import { configFile } from "../../gateway/config.ts";
+import { boxConfig, isolations } from "../../gateway/protocol/box.ts";
+import { limits } from "../../gateway/protocol/limits.ts";
+
+const page = readFileSync(new URL("../../gateway/docs/security.md", import.meta.url), "utf8");
+const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+
+/** The first cells of the table whose head begins so, without their backticks. */
+function firstCells(head: string): string[] {
+  const from = page.indexOf(`\n| ${head} `) + 1;
+  if (from === 0) throw new Error(`the page has no table that begins with "${head}"`);
+  const rows = page.slice(from, page.indexOf("\n\n", from)).split("\n").slice(2);
+  return rows.map((row) => row.split("|")[1]!.trim().replaceAll("`", ""));
+}
+
+test("every field of `box` is there, and every value of `isolation`", () => {
+  expect(firstCells("Field of `box`")).toEqual(Object.keys(boxConfig.shape));
+  expect(firstCells("`isolation`").toSorted()).toEqual([...isolations].toSorted());
+});
+
+test("[A9] everything that a box has of its own is there, at its place", () => {
+  const own = [...sessionParts.map((part) => `${sessionRoot}/${part}`), filesInBox, loginInBox, apiSocketInBox];
+  const listed = firstCells("In the box");
+  expect(listed.filter((path) => path.startsWith("/session"))).toEqual(own);
+  expect(listed).toContain(cliInBox);
+});
+
+test("its numbers are those of the code", () => {
+  const megabytes = (bytes: number) => `${bytes / 1024 / 1024} MB`;
+  expect(page).toContain(`has ${megabytes(temporaryBytes)}, \`/dev/shm\` ${megabytes(sharedMemoryBytes)}`);
+  expect(page).toContain(`bubblewrap ${oldestBubblewrap} or newer`);
+  expect(page).toContain(`\`visitor_folder_mb\` (${limits.parse({}).visitor_folder_mb})`);
+});
+
+test("its configurations are valid ones", () => {
+  const samples = [...page.matchAll(/```json\n([^]*?)```/g)].map(([, sample]) => sample!);
+  expect(samples.length).toBeGreaterThan(1);
+  for (const sample of samples) configFile.parse(JSON.parse(sample));
+});
+
+test("its links lead somewhere", () => {
+  const anchors = (text: string) =>
+    [...text.matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
+      title!
+        .toLowerCase()
+        .replaceAll(/[^\w\- ]/g, "")
+        .replaceAll(" ", "-"),
+    );
+  const links = [...page.matchAll(/\]\(((?:\.\.\/\.\.\/README\.md)?)#([^)]+)\)/g)];
+  expect(links.length).toBeGreaterThan(10);
+  for (const [, file, anchor] of links) expect(anchors(file === "" ? page : readme)).toContain(anchor);
+});
