@@ -76,6 +76,16 @@ describe("a private git repository", () => {
   });
 });
 
+test("[A9] a hook whose program sessions can read denies what it is to deny", async () => {
+  const folder = newFolder(scene, "hooks");
+  chmodSync(folder, 0o755);
+  writeFileSync(join(folder, "check-command"), "#!/bin/sh\necho 'not this one' >&2\nexit 2\n", { mode: 0o755 });
+  const agents = [agentOf(block("hooks", ["/srv/hooks", folder]))];
+  const said = await say('demo:tool Bash {"command":"echo it ran"}', { agents });
+  expect(said).toContain("not this one");
+  expect(said).not.toContain("it ran");
+});
+
 /** A package with the server of test/support/mcp-server.ts as its program; returns its tarball. */
 function packServer(): string {
   const folder = newFolder(scene, "package");
