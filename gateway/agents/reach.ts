@@ -9,7 +9,7 @@ import { plantedLink } from "./planted-links.ts";
 import { isWithin, overlaps } from "./within.ts";
 
 export interface ReachContext {
-  readonly agents: readonly Pick<AgentConfig, "name" | "workspace" | "box">[];
+  readonly agents: readonly Pick<AgentConfig, "name" | "workspace" | "box" | "public">[];
   /** The gateway's data folder. */
   readonly dataFolder: string;
   /** Files and folders of the operator that no box shows: the CLI's configuration folder, the gateway's configuration file. */
@@ -63,7 +63,7 @@ function workspaceMount(agent: AgentConfig, real: string): Mount {
 }
 
 /** What visitors find, the next one is to find as well. */
-export function workspaceRight({ box, public: visitors }: AgentConfig): "read" | "write" {
+export function workspaceRight({ box, public: visitors }: Pick<AgentConfig, "box" | "public">): "read" | "write" {
   return box?.workspace ?? (visitors ? "read" : "write");
 }
 
@@ -74,9 +74,9 @@ function boxedWorkspace(own: string, context: ReachContext): string {
 
 /** Throws a `ReachFault` for a path that a session could have led elsewhere since it was written down. */
 function checkLinks(path: string, field: string, { agents, home }: ReachContext): void {
-  const written = agents.flatMap(({ workspace, box }) => [
-    ...(workspace === undefined || box?.workspace === "read" ? [] : [workspace]),
-    ...(box?.write ?? []).map((one) => onHost(one, home)),
+  const written = agents.flatMap((agent) => [
+    ...(agent.workspace === undefined || workspaceRight(agent) === "read" ? [] : [agent.workspace]),
+    ...(agent.box?.write ?? []).map((one) => onHost(one, home)),
   ]);
   const link = plantedLink(path, written.flatMap(realPathsIfThere));
   if (link === undefined) return;

@@ -2,6 +2,7 @@
 // process to all others of the same user, so a tool can neither read the CLI's credential nor speak as the CLI or as the gateway to it.
 import { createHash } from "node:crypto";
 import {
+  accessSync,
   chmodSync,
   chownSync,
   constants,
@@ -49,6 +50,19 @@ export async function copyCli(
   const path = join(own, "claude");
   if (isCurrent(own, source, path)) return { path, isUnreadable: true };
   for (const old of [own, draft]) rmSync(old, { recursive: true, force: true });
+  try {
+    await writeCopy(source, draft);
+  } catch (error) {
+    // What there was no room for must not take what is left.
+    rmSync(draft, { recursive: true, force: true });
+    throw error;
+  }
+  renameSync(draft, own);
+  removeOthers(folder, cli.version);
+  return { path, isUnreadable: true };
+}
+
+async function writeCopy(source: string, draft: string): Promise<void> {
   mkdirSync(draft, { recursive: true, mode: 0o755 });
   const copy = join(draft, "claude");
   copyFileSync(source, copy, constants.COPYFILE_FICLONE);
@@ -59,9 +73,17 @@ export async function copyCli(
   chmodSync(copy, process.getuid?.() === 0 ? 0o711 : 0o111);
   const stamps: [string, string] = [stampOf(source), stampOf(copy)];
   writeFileSync(join(draft, "note.json"), JSON.stringify({ source, stamps, sha256 }), { mode: 0o600 });
-  renameSync(draft, own);
-  removeOthers(folder, cli.version);
-  return { path, isUnreadable: true };
+  if (!isExecutable(copy)) throw new Error("no program can be run there: its file system is mounted noexec");
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    // The operating system's "no" is the answer.
+    return false;
+  }
 }
 
 function isCurrent(own: string, source: string, path: string): boolean {
