@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { agentConfig } from "../../gateway/protocol/agents.ts";
 import { newFolder, openGateway, type GatewaySettings, type OwnGateway } from "../support/gateway.ts";
 import { openGitServer, type GitServer } from "../support/git-server.ts";
+import { lacksBubblewrap } from "../support/programs.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
 
 const page = readFileSync(new URL("../../gateway/docs/security.md", import.meta.url), "utf8");
@@ -47,7 +48,7 @@ function run(line: string): void {
   execFileSync("sh", ["-c", line], { env: { PATH, HOME, npm_config_offline: "true" }, stdio: "pipe" });
 }
 
-describe("a private git repository", () => {
+describe.skipIf(lacksBubblewrap)("a private git repository", () => {
   let server: GitServer;
   beforeAll(async () => {
     server = await openGitServer(newFolder(scene, "git"), madeUpToken);
@@ -76,7 +77,7 @@ describe("a private git repository", () => {
   });
 });
 
-test("[A9] a hook whose program sessions can read denies what it is to deny", async () => {
+test.skipIf(lacksBubblewrap)("[A9] a hook whose program sessions can read denies what it is to deny", async () => {
   const folder = newFolder(scene, "hooks");
   chmodSync(folder, 0o755);
   writeFileSync(join(folder, "check-command"), "#!/bin/sh\necho 'not this one' >&2\nexit 2\n", { mode: 0o755 });
@@ -99,15 +100,18 @@ function packServer(): string {
 
 const callEcho = 'demo:tool mcp__notes__echo {"words":"heard in the box"}';
 
-test("[A9] an MCP server that is an npm package runs from a folder that sessions can read", async () => {
-  const folder = newFolder(scene, "mcp");
-  run(block("mcp-install", ["/srv/mcp", folder], ["notes-server@1.0.0", packServer()]));
-  chmodSync(folder, 0o755);
-  const agent = agentOf(block("mcp", ["/srv/mcp", folder]));
-  expect(await say(callEcho, { agents: [agent] })).toContain("HEARD IN THE BOX");
-  const unopened = await say(callEcho, { agents: [{ ...agent, box: {} }] });
-  expect(unopened).not.toContain("HEARD IN THE BOX");
-});
+test.skipIf(lacksBubblewrap)(
+  "[A9] an MCP server that is an npm package runs from a folder that sessions can read",
+  async () => {
+    const folder = newFolder(scene, "mcp");
+    run(block("mcp-install", ["/srv/mcp", folder], ["notes-server@1.0.0", packServer()]));
+    chmodSync(folder, 0o755);
+    const agent = agentOf(block("mcp", ["/srv/mcp", folder]));
+    expect(await say(callEcho, { agents: [agent] })).toContain("HEARD IN THE BOX");
+    const unopened = await say(callEcho, { agents: [{ ...agent, box: {} }] });
+    expect(unopened).not.toContain("HEARD IN THE BOX");
+  },
+);
 
 /** One version of Node as nvm installs it, in somebody's home. */
 function installNode(home: string): string {
@@ -118,14 +122,17 @@ function installNode(home: string): string {
   return join(folder, "bin");
 }
 
-test("[A9] the Node of nvm is there, by the gateway's PATH alone, and nothing around it", async () => {
-  const home = newFolder(scene, "nvm-home");
-  const bin = installNode(home);
-  const command = `command -v node; node -p process.execPath; ls -A ${dirname(dirname(dirname(dirname(bin))))}`;
-  const agents: Agent[] = [{ name: "tester", allowed_tools: ["Bash"] }];
-  const said = await say(`demo:tool Bash ${JSON.stringify({ command })}`, {
-    agents,
-    environment: { PATH: `${bin}:/usr/bin:/bin` },
-  });
-  expect(said.split("\n").slice(-3)).toEqual([`${bin}/node`, `${bin}/node`, "versions"]);
-});
+test.skipIf(lacksBubblewrap)(
+  "[A9] the Node of nvm is there, by the gateway's PATH alone, and nothing around it",
+  async () => {
+    const home = newFolder(scene, "nvm-home");
+    const bin = installNode(home);
+    const command = `command -v node; node -p process.execPath; ls -A ${dirname(dirname(dirname(dirname(bin))))}`;
+    const agents: Agent[] = [{ name: "tester", allowed_tools: ["Bash"] }];
+    const said = await say(`demo:tool Bash ${JSON.stringify({ command })}`, {
+      agents,
+      environment: { PATH: `${bin}:/usr/bin:/bin` },
+    });
+    expect(said.split("\n").slice(-3)).toEqual([`${bin}/node`, `${bin}/node`, "versions"]);
+  },
+);
