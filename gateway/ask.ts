@@ -22,7 +22,7 @@ export interface AskOptions {
 
 /** What to do when the CLI is not logged in. */
 export const howToLogIn =
-  "Log in with `npx claude` (`claude` where it is on PATH), then /login; or set CLAUDE_CODE_OAUTH_TOKEN (from `npx claude setup-token`) or ANTHROPIC_API_KEY.\n" +
+  "Set CLAUDE_CODE_OAUTH_TOKEN (from `npx claude setup-token`) or ANTHROPIC_API_KEY; or log the gateway in, for its sessions alone: CLAUDE_SECURESTORAGE_CONFIG_DIR=<data folder>/login npx claude auth login.\n" +
   'To try Sluice without any account: npx sluice demo ask "hello"';
 
 const accepted = z.looseObject({ turn: z.string(), session: z.string() });

@@ -25,6 +25,8 @@ import { GatewayError, SetupError } from "./protocol/errors.ts";
 export interface Isolation {
   /** Undefined: sessions run as programs of the gateway's own user. */
   readonly boxes: Boxes | undefined;
+  /** The gateway's environment as the CLI has it where sessions do, for asking about its login. */
+  readonly loginEnvironment: Config["environment"];
   /** For agents that are made through the API. Throws a `GatewayError` that names no folder. */
   checkReach(agent: AgentConfig): void;
   close(): void;
@@ -51,6 +53,7 @@ export async function openIsolation(deps: IsolationDeps): Promise<Isolation> {
     checkUnboxed(config, data.path);
     return {
       boxes: undefined,
+      loginEnvironment: config.environment,
       checkReach: (agent) => refusedIf(agent, () => checkOpenWorkspace(agent, data.path)),
       close: () => {},
     };
@@ -76,7 +79,13 @@ export async function openIsolation(deps: IsolationDeps): Promise<Isolation> {
     for (const agent of config.agents) inWords(agent, () => boxes.check(agent));
     warnOfCovered(config, data.path, logger);
     writeFileSync(markFile(data.path), "", { mode: 0o600 });
-    return { boxes, checkReach: (agent) => refusedIf(agent, () => boxes.check(agent)), close: () => relay?.close() };
+    const loginEnvironment = loginEnvironmentOf(config, data.login);
+    return {
+      boxes,
+      loginEnvironment,
+      checkReach: (agent) => refusedIf(agent, () => boxes.check(agent)),
+      close: () => relay?.close(),
+    };
   } catch (error) {
     relay?.close();
     throw error;
@@ -110,7 +119,9 @@ async function makeMaker({ config, data, cli }: IsolationDeps, context: ReachCon
   const uid = config.boxUid ?? 65_534;
   const user = maker.setpriv === undefined ? { uid: process.getuid!(), gid: process.getgid!() } : { uid, gid: uid };
   const covers = coversFor(host, undefined, context);
-  await tryBox({ maker, user, dataFolder: context.dataFolder, runFolder: data.run, covers });
+  const isClosed = config.agents.some((agent) => networkOf(agent, config.environment) === "none");
+  const network = isClosed ? "none" : "open";
+  await tryBox({ maker, user, dataFolder: context.dataFolder, runFolder: data.run, covers, network });
   return maker;
 }
 
@@ -150,6 +161,11 @@ function contextOf(config: Config, dataFolder: string, agents: readonly AgentCon
     hidden: hidden.filter(existsSync).map((one) => realpathSync(one)),
     home,
   };
+}
+
+/** Boxes have a login of the gateway's own alone: the operator's is not theirs. */
+export function loginEnvironmentOf({ environment }: Config, loginFolder: string): Config["environment"] {
+  return { ...environment, CLAUDE_SECURESTORAGE_CONFIG_DIR: loginFolder };
 }
 
 /** Beside the configuration folder where that is the usual one, in it where it has been named. */

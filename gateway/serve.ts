@@ -82,7 +82,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
     opened.defer(() => ending.abort());
     const login = createLoginWatch({
       ask: async () =>
-        hasToken(config.environment) || (await askLogin(cli.path, config.environment, ending.signal)).isThere,
+        hasToken(config.environment) || (await askLogin(cli.path, isolation.loginEnvironment, ending.signal)).isThere,
       logger,
     });
     const log = createEventLog(store, Date.now, login.note);

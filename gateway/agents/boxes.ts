@@ -9,6 +9,7 @@ import { failure } from "../claude/outcome.ts";
 import { giveAll, type FileOwner } from "../claude/ownership.ts";
 import { openSessionFolder, type Device, type SessionFolder } from "../claude/session-folder.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
+import { missingPrograms } from "./programs.ts";
 import { coversFor, reachOf, ReachFault, workspaceRight, type ReachContext } from "./reach.ts";
 import type { Workplace } from "./workspace.ts";
 
@@ -92,6 +93,17 @@ export function createBoxes(options: BoxesOptions): Boxes {
     return createSessionBox(maker, content, billedEnvironment(agent, environment));
   }
 
+  function checkPrograms(agent: AgentConfig, mounts: readonly Mount[]): void {
+    const [missing] = missingPrograms(agent, mounts, environment["PATH"]);
+    if (missing === undefined) return;
+    const { field, path } = missing;
+    throw new ReachFault(
+      field,
+      `${path} is not in the agent's box, so it would not be run`,
+      `Show it to the agent: "box": {"read": [${JSON.stringify(path)}]}, or the folder of all that it needs.`,
+    );
+  }
+
   return {
     opener: (agent, session, workplace) => ({
       owner: isRoot ? userOf(agent) : undefined,
@@ -103,7 +115,8 @@ export function createBoxes(options: BoxesOptions): Boxes {
     }),
     check(agent) {
       const { workspace } = agent;
-      reachOf(agent, workspace, context());
+      const { mounts } = reachOf(agent, workspace, context());
+      checkPrograms(agent, [...maker.host, ...mounts, ...coversFor([...maker.host, ...mounts], workspace, context())]);
       if (workspace !== undefined) checkAccess(agent, workspace, userOf(agent));
       const missing = (agent.box?.env ?? []).find((name) => environment[name] === undefined);
       if (missing !== undefined)

@@ -57,18 +57,20 @@ export function readable(path: string): Mount[] {
 }
 
 /**
- * The Node of the PATH, which hooks and MCP servers are often run by: its own installation (nvm's folder of one version, say), if it is none of
- * the system's.
+ * What the PATH has of Node, which hooks and MCP servers are often run by: whole installations (nvm's folder of one version, say), and of a node that
+ * lies loose in some folder that alone, not all that lies around it. The system's are there anyway.
  */
 function toolchain(path: string): Mount[] {
   const folders = path.split(delimiter).filter((folder) => folder.startsWith("/"));
-  const node = findOnPath("node", folders.join(delimiter));
-  const real = node === undefined ? undefined : realPathOf(node);
-  if (real === undefined || isSystem(real)) return [];
-  const installation = dirname(dirname(real));
-  // A node that lies loose in a home, or an unusual place, brings itself alone: not all that lies around it.
-  const isInstallation = statSync(join(installation, "lib/node_modules"), { throwIfNoEntry: false })?.isDirectory();
-  return readable(isInstallation ? installation : real);
+  return [...new Set(folders)].flatMap((folder): Mount[] => {
+    const node = findOnPath("node", folder);
+    const real = node === undefined ? undefined : realPathOf(node);
+    if (node === undefined || real === undefined || isSystem(real)) return [];
+    const installation = dirname(dirname(real));
+    const isWhole = statSync(join(installation, "lib/node_modules"), { throwIfNoEntry: false })?.isDirectory();
+    if (isWhole && realPathOf(folder) === join(installation, "bin")) return readable(installation);
+    return [{ kind: "read", from: real, to: node }];
+  });
 }
 
 export function isSystem(path: string): boolean {

@@ -18,6 +18,8 @@ export interface TrialOptions {
   readonly runFolder: string;
   /** What hides the data folder, if a folder of the system holds it. */
   readonly covers: readonly Mount[];
+  /** Whether some agent's boxes are to have no network, which takes one right more. */
+  readonly network: "open" | "none";
 }
 
 /** One line for each thing that must not be. The core pattern is written as it is: where that is possible, another could be. */
@@ -39,13 +41,15 @@ echo done
 const patienceMs = 20_000;
 
 /** Rejects with `NoBox` if a box does not come up, or does not hold. */
-export async function tryBox({ maker, user, dataFolder, runFolder, covers }: TrialOptions): Promise<void> {
+export async function tryBox({ maker, user, dataFolder, runFolder, covers, network }: TrialOptions): Promise<void> {
   const owner = maker.setpriv === undefined ? undefined : user;
   const folder = await makePrivateFolder(runFolder, owner);
   try {
     const session = openSessionFolder(join(folder.path, "session"), { machineID: "", userID: "" }, owner);
     const content = { folder: session, workspace: undefined, mounts: covers, user, env: {} };
-    const box = createSessionBox(maker, { ...content, login: undefined, apiSocket: undefined }, {});
+    // Nothing is sent: what is mounted as the socket may be anything.
+    const apiSocket = network === "none" ? "/dev/null" : undefined;
+    const box = createSessionBox(maker, { ...content, login: undefined, apiSocket }, {});
     const words = join(folder.path, "words");
     const env = { HOME: "/session/home", PATH: "/usr/bin:/bin" };
     const unreadable = maker.cli.isUnreadable ? cliInBox : "";
@@ -83,7 +87,11 @@ const reasons: readonly (readonly [RegExp, string])[] = [
     "No user namespace is to be had: raise user.max_user_namespaces (sysctl), or run the gateway outside of another sandbox.",
   ],
   [
-    /setting up uid map|uid_map|loopback: Failed/,
+    /loopback|RTM_NEWADDR|NEWLINK/,
+    'A box without a network needs one right more: as root in a container --cap-add NET_ADMIN, or give the agents that are public "box": {"network": "open"}.',
+  ],
+  [
+    /setting up uid map|uid_map/,
     "AppArmor keeps ordinary users from user namespaces (Ubuntu 23.10 and later): install its profile for bwrap, or set kernel.apparmor_restrict_unprivileged_userns=0.",
   ],
   [
