@@ -326,3 +326,14 @@ test("200 paths are opened to a session, and one folder is to read alone", async
   expect(turn["text"]).toMatch(/200\n.*Read-only file system\n.*Read-only file system/);
   expect(readdirSync(workspace)).toEqual([]);
 });
+
+test("[A9] a guarding hook that its agent's box does not have is refused at the start, with the line that shows it", async () => {
+  const guard = join(newFolder(scene, "hooks"), "guard.sh");
+  writeFileSync(guard, "#!/bin/sh\nexit 2\n", { mode: 0o755 });
+  const hooks = { PreToolUse: [{ matcher: "Bash", hooks: [{ type: "command", command: guard }] }] };
+  expect(await refusalOf({ agents: [{ name: "guarded", hooks }] })).toMatchObject({
+    fault: "config_invalid",
+    message: expect.stringContaining(guard) as string,
+    mend: expect.stringContaining(`"box": {"read": ["${guard}"]}`) as string,
+  });
+});
