@@ -7,6 +7,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { buildCommand } from "../../gateway/claude/command.ts";
+import type { BoxOpener } from "../../gateway/claude/launch.ts";
 import { createLineReader } from "../../gateway/claude/lines.ts";
 import { jsonLine, promptLine } from "../../gateway/claude/prompt-line.ts";
 import { readAgent, type Scene } from "../support/real-cli.ts";
@@ -37,10 +38,17 @@ function stopwatch(): { delta(): void; end(): void; readonly took: Promise<Took>
   };
 }
 
-/** Under our driver: a PTY, translated to events. */
-export async function driverCli(scene: Scene): Promise<LiveCli> {
+export interface DrivenCli extends LiveCli {
+  readonly pid: number;
+}
+
+/** Under our driver: a PTY, translated to events; in a box if there is one for its session. */
+export async function driverCli(scene: Scene, boxOf?: (session: string) => Promise<BoxOpener>): Promise<DrivenCli> {
   let watch = stopwatch();
+  const session = randomUUID();
   const { driver } = await scene.drive({
+    session,
+    box: await boxOf?.(session),
     onEvents(events) {
       for (const { type } of events)
         if (type === "content_block_delta") watch.delta();
@@ -48,6 +56,7 @@ export async function driverCli(scene: Scene): Promise<LiveCli> {
     },
   });
   return {
+    pid: driver.pid,
     ready: driver.ready,
     ask(text) {
       watch = stopwatch();

@@ -66,7 +66,12 @@ export function openFakeScene({ isBoxed = false }: { isBoxed?: boolean } = {}): 
   mkdirSync(scriptFolder, { mode: 0o755 });
   const environment = { PATH: process.env["PATH"], HOME: home };
   const boxOf = (binary: string, session: string) =>
-    testBox({ sessionFolder: join(folder, "sessions", session), binary, read: fakeCliParts, environment });
+    testBox({
+      sessionFolder: join(folder, "sessions", session),
+      cli: { path: binary, isUnreadable: false },
+      read: fakeCliParts,
+      environment,
+    });
   const drivers: Driver[] = [];
   const bugs: unknown[] = [];
   const fdsBefore = countFds();

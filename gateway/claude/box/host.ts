@@ -69,7 +69,8 @@ function toolchain(path: string): Mount[] {
     const installation = dirname(dirname(real));
     const isWhole = statSync(join(installation, "lib/node_modules"), { throwIfNoEntry: false })?.isDirectory();
     if (isWhole && realPathOf(folder) === join(installation, "bin")) return readable(installation);
-    return [{ kind: "read", from: real, to: node }];
+    // One that is a link to somewhere else would need that too: another is on PATH behind it, or the system's.
+    return real === node ? readable(real) : [];
   });
 }
 

@@ -107,7 +107,7 @@ function mountsOf({ cli, host }: BoxMaker, content: BoxContent, files: string): 
     to: join(sessionRoot, name),
   });
   return [
-    ...host,
+    ...host.filter((mount) => !isInWritten(mount, content.mounts)),
     { kind: "memory", to: temporaryInBox, bytes: temporaryBytes, mode: "1777" },
     { kind: "memory", to: "/dev/shm", bytes: sharedMemoryBytes, mode: "1777" },
     own("claude"),
@@ -121,6 +121,11 @@ function mountsOf({ cli, host }: BoxMaker, content: BoxContent, files: string): 
     ...(apiSocket === undefined ? [] : [{ kind: "write", from: apiSocket, to: apiSocketInBox } as const]),
     ...content.mounts,
   ];
+}
+
+/** What lies in a folder that sessions write to comes with it; as a mount of its own it would be put wherever a session has led its place. */
+function isInWritten({ to }: Mount, mounts: readonly Mount[]): boolean {
+  return mounts.some((mount) => mount.kind === "write" && to.startsWith(`${mount.to}${sep}`));
 }
 
 /** A script needs what lies beside it, and must be found where it thinks it is. */

@@ -84,3 +84,14 @@ describe.skipIf(lacksBubblewrap)("in a real box", () => {
     expect(inBox([], "getent hosts localhost")).toContain("localhost");
   });
 });
+
+test("the one that npm puts first on PATH, a link, hides no installation behind it", () => {
+  const node = program(join(folder, "versions/v22/bin/node"));
+  mkdirSync(join(folder, "versions/v22/lib/node_modules"), { recursive: true });
+  const linked = join(folder, "project/node_modules/.bin");
+  mkdirSync(linked, { recursive: true });
+  symlinkSync(program(join(folder, "project/node_modules/node/bin/node")), join(linked, "node"));
+  const own = hostMounts(`${linked}:${join(node, "..")}`).filter(({ to }) => to.startsWith(folder));
+  const installation = join(folder, "versions/v22");
+  expect(own).toEqual([{ kind: "read", from: installation, to: installation }]);
+});
