@@ -67,13 +67,14 @@ export async function openApiRelay(environment: Readonly<Record<string, string |
   };
 }
 
-/** What ends on one side ends on the other. */
+/** What is gone on one side goes on the other, once that has all that was on its way. */
 function endTogether(inside: Socket, outside: Socket): void {
-  const end = () => {
-    inside.destroy();
-    outside.destroy();
-  };
-  for (const socket of [inside, outside]) socket.once("error", end).once("close", end);
+  for (const [socket, other] of [
+    [inside, outside],
+    [outside, inside],
+  ] as const)
+    // Its `close` follows.
+    socket.once("error", () => {}).once("close", () => other.destroySoon());
 }
 
 function throughProxy(inside: Socket, outside: Socket, { host, port }: Address): void {

@@ -37,7 +37,8 @@ async function ask(path: string, words: string): Promise<string> {
   const socket = connect(path);
   socket.on("error", () => {});
   socket.end(words);
-  return text(socket);
+  // Closed before it was heard, it is reset.
+  return text(socket).catch(() => "");
 }
 
 test("[A9] it leads to the API's address and nowhere else, both ways, several at once, and each side's end is told", async () => {
