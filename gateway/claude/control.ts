@@ -140,10 +140,16 @@ export function turnBillingFits(billing: Billing, apiKeySource: string): boolean
   return billing !== "subscription" || !keySources.has(apiKeySource);
 }
 
+/** What the CLI calls a login on disk that is billed by use. */
+const apiLogin = "Claude API";
+
 /** Who pays by the CLI's account: a login of claude.ai is a subscription, everything else that it names is billed by use. */
-export function paidBy({ apiProvider, apiKeySource, tokenSource }: Account): Billing | "nobody" {
+export function paidBy({ apiProvider, apiKeySource, tokenSource, subscriptionType }: Account): Billing | "nobody" {
   if (apiProvider !== undefined && apiProvider !== "firstParty") return "api_key";
   if (isNamed(apiKeySource)) return "api_key";
+  // A login on disk is told by its kind alone.
+  if (tokenSource === undefined && subscriptionType !== undefined)
+    return subscriptionType === apiLogin ? "api_key" : "subscription";
   if (!isNamed(tokenSource)) return "nobody";
   return tokenSource === "ANTHROPIC_AUTH_TOKEN" || tokenSource === "apiKeyHelper" ? "api_key" : "subscription";
 }

@@ -171,6 +171,9 @@ describe("[P5] who pays", () => {
   test.each<[string, Account, "subscription" | "api_key" | "nobody"]>([
     ["a login's token", login, "subscription"],
     ["a login of claude.ai", claudeAi, "subscription"],
+    ["a login on disk", { subscriptionType: "Claude Max", apiProvider: "firstParty" }, "subscription"],
+    ["a login on disk that is billed by use", { subscriptionType: "Claude API", apiProvider: "firstParty" }, "api_key"],
+    ["a login on disk beside a key", { ...claudeAi, apiKeySource: "ANTHROPIC_API_KEY" }, "api_key"],
     ["an API key", key, "api_key"],
     ["an API key beside a login", { ...login, apiKeySource: "ANTHROPIC_API_KEY" }, "api_key"],
     ["an auth token", { tokenSource: "ANTHROPIC_AUTH_TOKEN", apiProvider: "firstParty" }, "api_key"],
