@@ -3,6 +3,7 @@ import { readFileSync, realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
 import { levelsBelow } from "./agents/levels.ts";
+import { variablesIn } from "./claude/expansion.ts";
 import { agentConfig, agentFault, withDefaults, type AgentConfig } from "./protocol/agents.ts";
 import { isolations, type IsolationWish } from "./protocol/box.ts";
 import { permissionModes, type PermissionMode } from "./protocol/codes.ts";
@@ -154,6 +155,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     environment: Object.freeze(withAbsoluteFolder(environment)),
   };
   checkLevels(config);
+  checkVariables(config);
   if (!isLoopback(config.host) && config.keys.length === 0)
     throw new SetupError(
       "config_invalid",
@@ -176,6 +178,16 @@ function checkLevels({ agents, limits: { processes, supervise_depth: most } }: C
         `limits.processes must be at least ${levels + 1}: turns of "${name}" wait for turns of the agents that it supervises`,
       );
   }
+}
+
+/** What stands as it is in a server's settings would be sent as it is, in place of a secret. */
+function checkVariables({ agents, environment }: Config): void {
+  for (const [index, { mcp_servers: servers = {}, box }] of agents.entries())
+    for (const { field, name } of variablesIn(servers)) {
+      const at = `agents.${index}.mcp_servers.${field}`;
+      if (!box?.env.includes(name)) throw invalid(`${at}: the agent's box.env does not name ${name}`);
+      if (environment[name] === undefined) throw invalid(`${at}: the gateway's environment has no ${name}`);
+    }
 }
 
 function readFile(named: string | undefined): { content: z.infer<typeof configFile>; path?: string } {

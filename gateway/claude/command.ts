@@ -1,6 +1,7 @@
 // [P1, P2, P7] An agent and a session → the command line, the environment and the private files of its process. Pure. The prompt
 // is no part of it: prompts go through the FIFO alone.
 import { ownMcpServer, type AgentConfig, type Billing } from "../protocol/agents.ts";
+import { withVariables } from "./expansion.ts";
 import { toolsOf } from "./tools.ts";
 
 /** How a process takes its session up: anew, by its file (from any folder), or as a branch of the session in a file, behind an answer or at its end. */
@@ -150,8 +151,10 @@ function settingsOf({ agent, denied }: CommandInput): Record<string, unknown> {
   return { useAutoModeDuringPlan: false, ...(hooks ? { hooks } : {}), ...permissions };
 }
 
-function mcpConfig({ agent, supervision }: CommandInput): { mcpServers: Record<string, unknown> } | undefined {
-  if (!supervision) return agent.mcp_servers && { mcpServers: agent.mcp_servers };
+function mcpConfig(input: CommandInput): { mcpServers: Record<string, unknown> } | undefined {
+  const { agent, supervision } = input;
+  const servers = agent.mcp_servers && withVariables(agent.mcp_servers, variablesOf(input));
+  if (!supervision) return servers && { mcpServers: servers };
   const own = {
     type: "http",
     url: supervision.url,
@@ -161,7 +164,7 @@ function mcpConfig({ agent, supervision }: CommandInput): { mcpServers: Record<s
     // Else a model would first have to search for these tools, and a first turn might begin without them.
     alwaysLoad: true,
   };
-  return { mcpServers: { ...agent.mcp_servers, [ownMcpServer]: own } };
+  return { mcpServers: { ...servers, [ownMcpServer]: own } };
 }
 
 function sessionFlags({ session, origin }: CommandInput): string[] {
@@ -185,6 +188,12 @@ export function credentialVariables(billing: Billing): string[] {
   ];
 }
 
+/** Those that the agent is given by name. */
+function variablesOf({ agent, environment, extraEnvironment }: CommandInput): Record<string, string> {
+  const named = (agent.box?.env ?? []).map((name) => [name, extraEnvironment?.[name] ?? environment[name]]);
+  return Object.fromEntries(named.filter(([, value]) => value !== undefined)) as Record<string, string>;
+}
+
 function environmentOf(input: CommandInput): Record<string, string> {
   const { agent, environment, marker, privateFolder, supervision } = input;
   const passed = [...alwaysPassed, ...credentialVariables(agent.billing)];
@@ -193,6 +202,7 @@ function environmentOf(input: CommandInput): Record<string, string> {
     const value = environment[name];
     if (value !== undefined) env[name] = value;
   }
+  Object.assign(env, variablesOf(input));
   env["TERM"] = "xterm-256color";
   env["DISABLE_AUTOUPDATER"] = "1";
   env["CLAUDE_CODE_DISABLE_AUTO_MEMORY"] = "1";

@@ -220,6 +220,32 @@ test("workspace roots are taken by their real paths", () => {
   });
 });
 
+describe("a variable that an MCP server names", () => {
+  const file = (env: string[]) => ({
+    agents: [
+      { name: "plain" },
+      {
+        name: "a",
+        mcp_servers: { wiki: { url: "x", headers: { Authorization: "Bearer ${WIKI_TOKEN}" } } },
+        box: { env },
+      },
+    ],
+  });
+
+  test("must be named by the agent's box.env, and be there", () => {
+    const field = "agents.1.mcp_servers.wiki.headers.Authorization";
+    const secret = { WIKI_TOKEN: "s3cret" };
+    const unnamed = faultOf(() => withFile(file([]), secret));
+    expect(unnamed.message).toContain(`${field}: the agent's box.env does not name WIKI_TOKEN`);
+    const missing = faultOf(() => withFile(file(["WIKI_TOKEN"])));
+    expect(missing.message).toContain(`${field}: the gateway's environment has no WIKI_TOKEN`);
+    expect(`${unnamed.message}${missing.message}`).not.toContain("s3cret");
+  });
+
+  test("stays a name in what was read: its value is for the processes alone", () =>
+    expect(JSON.stringify(withFile(file(["WIKI_TOKEN"]), { WIKI_TOKEN: "s3cret" }).agents)).not.toContain("s3cret"));
+});
+
 describe("[A1] an address that others can reach", () => {
   test.each(["0.0.0.0", "::", "192.168.1.5", "chat.example", "127.0.0.1.example"])(
     "%s is refused without keys",

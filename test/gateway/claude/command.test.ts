@@ -97,6 +97,20 @@ describe("[P2] the child's environment is an allow-list", () => {
     expect(build({}, { environment: switchedOff }).env).not.toHaveProperty("CLAUDE_CODE_DISABLE_ATTACHMENTS");
   });
 
+  test("variables that the agent is given by name are in it, and in its MCP servers; no others are", () => {
+    const agent = {
+      box: { env: ["GITHUB_TOKEN", "LD_PRELOAD", "NOT_THERE"] },
+      mcp_servers: { x: { url: "x", headers: { a: "${GITHUB_TOKEN}", b: "${SLUICE_KEYS}", c: "${NOT_THERE}" } } },
+    };
+    const { env, files, args } = build(agent);
+    expect(env).toMatchObject({ GITHUB_TOKEN: "secret-github", LD_PRELOAD: "/x.so" });
+    for (const name of ["NOT_THERE", "SLUICE_KEYS", "NODE_OPTIONS"]) expect(env).not.toHaveProperty(name);
+    expect(JSON.parse(files["mcp.json"]!)).toMatchObject({
+      mcpServers: { x: { headers: { a: "secret-github", b: "${SLUICE_KEYS}", c: "${NOT_THERE}" } } },
+    });
+    expect(args.join(" ")).not.toContain("secret-github");
+  });
+
   test("the operator's environment cannot switch them on", () => {
     const { env } = build({}, { environment: { ...environment, CLAUDE_CODE_DISABLE_CRON: "" } });
     expect(env).toMatchObject({ CLAUDE_CODE_DISABLE_CRON: "1" });
