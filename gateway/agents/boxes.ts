@@ -10,7 +10,7 @@ import { giveAll, type FileOwner } from "../claude/ownership.ts";
 import { openSessionFolder, type Device, type SessionFolder } from "../claude/session-folder.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
 import { missingPrograms } from "./programs.ts";
-import { coversFor, reachOf, ReachFault, workspaceRight, type ReachContext } from "./reach.ts";
+import { coversFor, reachOf, ReachFault, shownTo, workspaceRight, type ReachContext } from "./reach.ts";
 import type { Workplace } from "./workspace.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -93,8 +93,9 @@ export function createBoxes(options: BoxesOptions): Boxes {
     return createSessionBox(maker, content, billedEnvironment(agent, environment));
   }
 
-  function checkPrograms(agent: AgentConfig, mounts: readonly Mount[]): void {
-    const [missing] = missingPrograms(agent, mounts, environment["PATH"]);
+  function checkPrograms(agent: AgentConfig): void {
+    const mounts = shownTo(agent, maker.host, context());
+    const [missing] = missingPrograms(agent, mounts, { path: environment["PATH"], home: context().home });
     if (missing === undefined) return;
     const { field, path } = missing;
     throw new ReachFault(
@@ -115,8 +116,8 @@ export function createBoxes(options: BoxesOptions): Boxes {
     }),
     check(agent) {
       const { workspace } = agent;
-      const { mounts } = reachOf(agent, workspace, context());
-      checkPrograms(agent, [...maker.host, ...mounts, ...coversFor([...maker.host, ...mounts], workspace, context())]);
+      reachOf(agent, workspace, context());
+      checkPrograms(agent);
       if (workspace !== undefined) checkAccess(agent, workspace, userOf(agent));
       const missing = (agent.box?.env ?? []).find((name) => environment[name] === undefined);
       if (missing !== undefined)

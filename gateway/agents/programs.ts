@@ -1,9 +1,11 @@
 // [A9] The programs that an agent's hooks and MCP servers name, and whether its box has them. A guarding hook that is not there denies nothing: the CLI
 // takes a program that cannot be run for one that has no objection.
 import { existsSync } from "node:fs";
-import { delimiter, dirname, join, normalize } from "node:path";
+import { delimiter, join, normalize } from "node:path";
+import { sessionRoot, temporaryInBox } from "../claude/box/layout.ts";
 import type { Mount } from "../claude/box/mounts.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
+import { isShown } from "./shown.ts";
 import { isWithin } from "./within.ts";
 
 export interface MissingProgram {
@@ -15,16 +17,23 @@ export interface MissingProgram {
 
 type Named = Omit<MissingProgram, "path"> & { readonly words: readonly string[] };
 
+export interface Machine {
+  /** The gateway's PATH. */
+  readonly path: string | undefined;
+  /** What "~" is here; in a box it is the session's home. */
+  readonly home: string;
+}
+
 /** Those that are on this machine, and not in a box of these mounts. */
 export function missingPrograms(
   agent: Pick<AgentConfig, "hooks" | "mcp_servers">,
   mounts: readonly Mount[],
-  path: string | undefined,
+  { path, home }: Machine,
 ): MissingProgram[] {
   const found = [...hookCommands(agent), ...serverCommands(agent)].flatMap(({ field, words }) =>
     words.flatMap((word, index): MissingProgram[] => {
       const missing =
-        index === 0 && !word.includes("/") ? missingOnPath(word, mounts, path) : missingFile(word, mounts);
+        index === 0 && !word.includes("/") ? missingOnPath(word, mounts, path) : missingFile(word, mounts, home);
       return missing === undefined ? [] : [{ field, path: missing }];
     }),
   );
@@ -52,10 +61,18 @@ function serverCommands({ mcp_servers = {} }: Pick<AgentConfig, "mcp_servers">):
   });
 }
 
-function missingFile(word: string, mounts: readonly Mount[]): string | undefined {
-  if (!word.startsWith("/") || word.includes("\0")) return undefined;
-  const path = normalize(word);
-  return existsSync(path) && !isShown(path, mounts) ? path : undefined;
+function missingFile(word: string, mounts: readonly Mount[], home: string): string | undefined {
+  const inHome = word.startsWith("~/") ? word.slice(2) : undefined;
+  if ((inHome === undefined && !word.startsWith("/")) || word.includes("\0")) return undefined;
+  const path = normalize(inHome === undefined ? word : join(home, inHome));
+  const inBox = inHome === undefined ? path : join(sessionRoot, "home", inHome);
+  return existsSync(path) && !isOfEveryBox(inBox) && !isShown(inBox, mounts) ? path : undefined;
+}
+
+/** What a box has of its own under the same name. */
+function isOfEveryBox(path: string): boolean {
+  const ownFolders = ["/dev", "/proc"];
+  return path === temporaryInBox || ownFolders.some((folder) => isWithin(folder, path));
 }
 
 /** Where this machine finds it, if the box finds it nowhere. */
@@ -66,23 +83,4 @@ function missingOnPath(name: string, mounts: readonly Mount[], path = ""): strin
     .map((folder) => join(folder, name))
     .filter((file) => existsSync(file));
   return places.some((file) => isShown(file, mounts)) ? undefined : places[0];
-}
-
-/** Whether a box of these mounts has what this machine has at a path. */
-export function isShown(path: string, mounts: readonly Mount[]): boolean {
-  const holders = mounts.filter((mount) => isWithin(mount.to, path)).toSorted((a, b) => b.to.length - a.to.length);
-  const [holder] = holders;
-  switch (holder?.kind) {
-    case "link":
-      return isShown(join(dirname(holder.to), holder.target, path.slice(holder.to.length)), mounts);
-    case "read":
-    case "write":
-    case "device":
-      // An empty file stands in a secret's place.
-      return holder.from !== "/dev/null" && existsSync(join(holder.from, path.slice(holder.to.length)));
-    case "memory":
-    case "folder":
-    case undefined:
-      return false;
-  }
 }

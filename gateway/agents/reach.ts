@@ -58,6 +58,14 @@ export function reachOf(agent: AgentConfig, own: string | undefined, context: Re
   return { mounts: [...workspace, ...opened, ...devices], inHome };
 }
 
+/** What any box of the agent shows of this machine, as far as that is known before there is a session. Throws a `ReachFault`. */
+export function shownTo(agent: AgentConfig, host: readonly Mount[], context: ReachContext): Mount[] {
+  // A worktree is another folder than the workspace.
+  const own = agent.worktree ? undefined : agent.workspace;
+  const mounts = [...host, ...reachOf(agent, own, context).mounts];
+  return [...mounts, ...coversFor(mounts, own, context)];
+}
+
 function workspaceMount(agent: AgentConfig, real: string): Mount {
   return { kind: workspaceRight(agent), from: real, to: real };
 }
