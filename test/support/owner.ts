@@ -1,7 +1,6 @@
 // Sessions of a gateway that is root run as another user, whom their workspaces must belong to.
-import { lchownSync, readdirSync } from "node:fs";
+import { lchownSync, mkdtempSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { newFolder } from "./gateway.ts";
 import type { Scene } from "./real-cli.ts";
 
 /** The user of sessions where nothing else is said. */
@@ -16,8 +15,8 @@ export function giveToSessions(folder: string): void {
 }
 
 /** A new folder that sessions can work in. */
-export function newWorkspace(scene: Scene, name: string): string {
-  const folder = newFolder(scene, name);
+export function newWorkspace(scene: Pick<Scene, "folder">, name: string): string {
+  const folder = mkdtempSync(join(scene.folder, `${name}-`));
   giveToSessions(folder);
   return folder;
 }
