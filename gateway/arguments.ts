@@ -32,7 +32,7 @@ const optionsOf: Readonly<Record<string, readonly (keyof Values)[]>> = {
   serve: [],
   demo: [],
   ask: ["session", "agent", "timing"],
-  doctor: [],
+  doctor: ["agent"],
   key: ["scopes", "agents"],
   token: ["link", "user"],
   schema: [],

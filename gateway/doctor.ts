@@ -5,33 +5,45 @@ import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { spawn as spawnPty } from "node-pty";
+import { loginEnvironmentOf } from "./box-maker.ts";
 import { locateCli } from "./claude/locate.ts";
 import { askLogin } from "./claude/login.ts";
 import { findNewTools } from "./claude/new-tools.ts";
 import { locateGit } from "./agents/git.ts";
 import { howToLogIn } from "./ask.ts";
 import type { Config } from "./config.ts";
+import { checkBox, checkPrograms, lookAtBoxes, type Boxing } from "./doctor-box.ts";
 import { openDataFolder, readHolder } from "./data-folder.ts";
+import type { Finding } from "./finding.ts";
 import { configuredAddress, isAnswering, listen, whoAnswers } from "./listen.ts";
 import { SetupError } from "./protocol/errors.ts";
 import { checkSqliteFile } from "./store/sqlite.ts";
 import { checkWorkspaces } from "./workspaces.ts";
 
-interface Finding {
-  readonly what: string;
-  readonly isWell: boolean;
-  readonly found: string;
-  readonly mend?: string;
-}
-
-/** Prints a line a check; resolves with the exit code, 0 if all is well. */
-export async function doctor(config: Config, print: (line: string) => void): Promise<number> {
-  const checks = [checkNode, checkCli, checkLogin, checkPty, checkGit, checkData, checkAgents, checkAddress];
+/** Prints a line a check; resolves with the exit code, 0 if all is well. `agent`: whose programs are looked at alone. */
+export async function doctor(config: Config, print: (line: string) => void, agent?: string): Promise<number> {
+  if (agent !== undefined && !config.agents.some(({ name }) => name === agent))
+    throw new SetupError("config_invalid", `There is no agent "${agent}".`, "Name one of the configuration file.");
+  const data = await checkData(config);
+  const boxing = await lookAtBoxes(config);
+  const checks = [
+    checkNode,
+    checkCli,
+    () => checkLogin(config, boxing),
+    checkPty,
+    checkGit,
+    () => data,
+    () => checkBox(boxing),
+    checkAgents,
+    () => checkPrograms(config, boxing, agent),
+    checkAddress,
+  ];
   let isWell = true;
   for (const check of checks) {
     const finding = await check(config);
     isWell &&= finding.isWell;
-    print(`${finding.isWell ? "ok  " : "FAIL"}  ${finding.what.padEnd(12)} ${finding.found}`);
+    const mark = finding.isWell ? (finding.isWarning ? "warn" : "ok  ") : "FAIL";
+    print(`${mark}  ${finding.what.padEnd(12)} ${finding.found}`);
     if (finding.mend !== undefined)
       print(`      ${"".padEnd(12)} → ${finding.mend.replaceAll("\n", `\n${"".padEnd(21)}`)}`);
   }
@@ -62,10 +74,12 @@ async function checkCli(config: Config): Promise<Finding> {
   });
 }
 
-async function checkLogin(config: Config): Promise<Finding> {
+async function checkLogin(config: Config, { kind }: Boxing): Promise<Finding> {
   return finding("login", async () => {
     const cli = await locateCli(config.claude, config.environment["PATH"]);
-    const { isThere, method } = await askLogin(cli.path, config.environment);
+    const login = join(resolve(config.dataFolder), "login");
+    const environment = kind === "boxed" ? loginEnvironmentOf(config, login) : config.environment;
+    const { isThere, method } = await askLogin(cli.path, environment);
     if (!isThere) throw new SetupError("not_logged_in", "not logged in", howToLogIn);
     return `logged in (${method})`;
   });

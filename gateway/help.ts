@@ -14,7 +14,7 @@ const help = `Sluice puts Claude Code behind plain HTTP.
   npx sluice ask "…"             one prompt, answered on the terminal: by the gateway that runs on the
                                  data folder, else by one of its own that ends with the answer
   npx sluice demo ask "…"        the same with the demo model
-  npx sluice doctor              checks Node, the CLI and its login, the PTY, folders, database and port
+  npx sluice doctor              checks Node, the CLI and its login, boxes, the PTY, folders, database and port
   npx sluice key add NAME        makes a service key: see npx sluice key --help
   npx sluice key list | revoke NAME
   npx sluice token --link        a link that signs a browser in at the running gateway, once
@@ -64,12 +64,17 @@ Agents: those that the key may use (without --agents all).
 
 const doctorHelp = `Checks what Sluice needs, one line each, and says how to mend what is not as it should be. Ends with 1 if anything is not.
 
+  npx sluice doctor
+  npx sluice doctor --agent NAME   looks at the programs of this agent alone
+
   Node          24 or newer
   claude CLI    found, can be run, not too old
-  login         what \`npx claude auth status\` says: that there is one, not that it is good
+  login         what \`npx claude auth status\` says of the one that sessions have: that there is one, not that it is good
   PTY           a child gets a terminal
   git           only agents with a worktree need it
   data folder   can be written; its database is whole
+  box           bubblewrap makes a box here, and it holds; if not, whether sessions run without
   workspaces    each agent's folder is there and can be read
+  programs      what an agent's hooks and MCP servers name is there in its box, too
   address       SLUICE_HOST and SLUICE_PORT are free, or the gateway's own
 `;

@@ -4,17 +4,15 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Logger } from "pino";
 import { createBoxes, networkOf, type Boxes } from "./agents/boxes.ts";
-import { checkWorkspace, coversFor, ReachFault, type ReachContext } from "./agents/reach.ts";
+import { checkWorkspace, ReachFault, type ReachContext } from "./agents/reach.ts";
 import type { Registry } from "./agents/registry.ts";
 import { isWithin } from "./agents/within.ts";
+import { contextOf, loginEnvironmentOf, makeMaker, markFile, mustHaveBoxes, noBox } from "./box-maker.ts";
 import { openApiRelay, type ApiRelay } from "./claude/box/api-relay.ts";
-import { findBubblewrap, NoBox } from "./claude/box/bubblewrap.ts";
-import { copyCli } from "./claude/box/cli-copy.ts";
-import { hostMounts } from "./claude/box/host.ts";
+import { NoBox } from "./claude/box/bubblewrap.ts";
 import type { BoxMaker } from "./claude/box/session-box.ts";
-import { tryBox } from "./claude/box/trial.ts";
 import { credentialVariables } from "./claude/command.ts";
-import { findOnPath, type Cli } from "./claude/locate.ts";
+import type { Cli } from "./claude/locate.ts";
 import { configFolder } from "./claude/session-file.ts";
 import { deviceOf } from "./claude/session-folder.ts";
 import type { Config } from "./config.ts";
@@ -92,18 +90,13 @@ export async function openIsolation(deps: IsolationDeps): Promise<Isolation> {
   }
 }
 
-/** A data folder that has had boxes is not opened without: what it promised to its users would end unnoticed. */
 async function makerOrNone(deps: IsolationDeps, context: ReachContext): Promise<BoxMaker | undefined> {
   const { config, data, logger } = deps;
   try {
     return await makeMaker(deps, context);
   } catch (error) {
     if (!(error instanceof NoBox)) throw error;
-    const isRequired = config.isolation === "required" || existsSync(markFile(data.path));
-    const off =
-      'To run sessions without boxes, say "isolation": "off" in the configuration file: see "Security" in the README.';
-    if (isRequired || config.agents.some((agent) => agent.public))
-      throw new SetupError("no_box", `Sessions cannot run in boxes: ${error.message}`, `${error.mend}\n${off}`);
+    if (mustHaveBoxes(config, data.path)) throw noBox(error);
     logger.warn(
       { why: error.message, mend: error.mend },
       "sessions run without boxes, and can read each other's conversations",
@@ -112,70 +105,10 @@ async function makerOrNone(deps: IsolationDeps, context: ReachContext): Promise<
   }
 }
 
-async function makeMaker({ config, data, cli }: IsolationDeps, context: ReachContext): Promise<BoxMaker> {
-  const bubblewrap = await findBubblewrap(config.environment["PATH"]);
-  const host = hostMounts(config.environment["PATH"]);
-  const maker = { bubblewrap, host, cli: await copyOf(cli, data.cli), setpriv: setprivIfRoot(config) };
-  const uid = config.boxUid ?? 65_534;
-  const user = maker.setpriv === undefined ? { uid: process.getuid!(), gid: process.getgid!() } : { uid, gid: uid };
-  const covers = coversFor(host, undefined, context);
-  const isClosed = config.agents.some((agent) => networkOf(agent, config.environment) === "none");
-  const network = isClosed ? "none" : "open";
-  await tryBox({ maker, user, dataFolder: context.dataFolder, runFolder: data.run, covers, network });
-  return maker;
-}
-
-async function copyOf(cli: Cli, folder: string): Promise<BoxMaker["cli"]> {
-  try {
-    return await copyCli(cli, folder);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new SetupError(
-      "data_not_writable",
-      `The copy of the CLI that boxes run could not be made in ${folder} (${code ?? String(error)}).`,
-      "It needs some 400 MB: make room, or set SLUICE_DATA to a folder on another disk.",
-    );
-  }
-}
-
-function setprivIfRoot({ environment }: Config): string | undefined {
-  if (process.getuid?.() !== 0) return undefined;
-  const found = findOnPath("setpriv", `${environment["PATH"] ?? ""}:/usr/bin:/bin`);
-  if (found !== undefined) return found;
-  throw new NoBox(
-    "The gateway is root, and there is no setpriv to give that up in a box.",
-    "Install util-linux, or run the gateway as an ordinary user.",
-  );
-}
-
-function contextOf(config: Config, dataFolder: string, agents: readonly AgentConfig[]): ReachContext {
-  const home = config.environment["HOME"] || homedir();
-  const hidden = [
-    configFolder(config),
-    join(home, ".claude.json"),
-    ...(config.file === undefined ? [] : [config.file]),
-  ];
-  return {
-    agents,
-    dataFolder: realpathSync(dataFolder),
-    hidden: hidden.filter(existsSync).map((one) => realpathSync(one)),
-    home,
-  };
-}
-
-/** Boxes have a login of the gateway's own alone: the operator's is not theirs. */
-export function loginEnvironmentOf({ environment }: Config, loginFolder: string): Config["environment"] {
-  return { ...environment, CLAUDE_SECURESTORAGE_CONFIG_DIR: loginFolder };
-}
-
 /** Beside the configuration folder where that is the usual one, in it where it has been named. */
 function deviceFile({ environment }: Config): string {
   const named = environment["CLAUDE_CONFIG_DIR"];
   return join(named ?? environment["HOME"] ?? homedir(), ".claude.json");
-}
-
-function markFile(dataFolder: string): string {
-  return join(dataFolder, "boxed");
 }
 
 function relayPath(relay: ApiRelay | undefined): string {

@@ -65,7 +65,7 @@ async function runCommand(args: readonly string[]): Promise<number> {
       return demo(rest, values);
     case "doctor":
       noMore("doctor", rest);
-      return doctor(readConfig(), console.log);
+      return doctor(readConfig(), console.log, values.agent);
     case "key":
       return keyCommand(readConfig(), rest, values, console.log);
     case "token":

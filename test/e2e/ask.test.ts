@@ -1,12 +1,22 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openDataFolder } from "../../gateway/data-folder.ts";
 import { scopes } from "../../gateway/protocol/scopes.ts";
+import { lacksBubblewrap } from "../support/programs.ts";
 import { madeUpToken } from "../support/real-cli.ts";
 
 const bin = join(import.meta.dirname, "../../gateway/bin.js");
@@ -214,7 +224,18 @@ test("help names the version, the scopes of keys, and what doctor checks", async
   expect([all!.code, key!.code, checks!.code]).toEqual([0, 0, 0]);
   expect(all!.stdout).toContain("--version");
   for (const scope of scopes) expect(key!.stdout).toMatch(new RegExp(`^  ${scope} `, "m"));
-  for (const check of ["Node", "claude CLI", "login", "PTY", "git", "data folder", "workspaces", "address"])
+  for (const check of [
+    "Node",
+    "claude CLI",
+    "login",
+    "PTY",
+    "git",
+    "data folder",
+    "box",
+    "workspaces",
+    "programs",
+    "address",
+  ])
     expect(checks!.stdout).toMatch(new RegExp(`^  ${check} `, "m"));
 });
 
@@ -238,6 +259,80 @@ describe("doctor", () => {
     const outcome = await sluice(["doctor"], { SLUICE_CLAUDE: "/nowhere/claude" });
     expect(outcome.code).toBe(1);
     expect(outcome.stdout).toMatch(/^FAIL {2}claude CLI .*\/nowhere\/claude, .*\n.*→ .*SLUICE_CLAUDE/m);
+  });
+
+  describe("of boxes", () => {
+    const configuration = (content: object) => ({
+      SLUICE_CONFIG: file("boxes.json", JSON.stringify(content)),
+      CLAUDE_CODE_OAUTH_TOKEN: madeUpToken,
+    });
+    /** The machine's programs but for bubblewrap. */
+    const programsAlone = () => {
+      const path = mkdtempSync(join(folder, "programs-"));
+      for (const name of readdirSync("/usr/bin"))
+        if (name !== "bwrap") symlinkSync(`/usr/bin/${name}`, join(path, name));
+      return { PATH: path };
+    };
+
+    test.skipIf(lacksBubblewrap)("[A9] says how one is made, that it held, and leaves nothing behind", async () => {
+      const outcome = await sluice(["doctor"], { CLAUDE_CODE_OAUTH_TOKEN: madeUpToken });
+      expect(outcome.stdout).toMatch(
+        /^ok {4}box {10}bubblewrap \d.* as (root|an ordinary user).*held; the CLI cannot be read/m,
+      );
+      expect(readdirSync(join(folder, "data")).filter((name) => name.startsWith("doctor-"))).toEqual([]);
+    });
+
+    test("[A9] warns where sessions run without, and fails where they must not", async () => {
+      const path = programsAlone();
+      const warned = await sluice(["doctor"], { ...path, ...configuration({ agents: [{ name: "a" }] }) });
+      expect(warned).toMatchObject({ code: 0, stdout: expect.stringContaining("All is well.") });
+      expect(warned.stdout).toMatch(
+        /^warn {2}box .*not found on PATH.*without boxes.*\n.*→ .*apt-get install bubblewrap/m,
+      );
+      const required = await sluice(["doctor"], { ...path, ...configuration({ isolation: "required" }) });
+      expect(required.code).toBe(1);
+      expect(required.stdout).toMatch(/^FAIL {2}box .*not found on PATH.*\n.*→ .*apt-get[^]*"isolation": "off"/m);
+      const off = await sluice(["doctor"], { ...path, ...configuration({ isolation: "off" }) });
+      expect(off.stdout).toMatch(/^warn {2}box .*off, as the configuration says/m);
+    });
+
+    test.skipIf(lacksBubblewrap)(
+      "[A9] names programs that an agent's box does not have, and the line that opens them",
+      async () => {
+        const hook = file("hook.sh", "#!/bin/sh\n", 0o755);
+        const hooks = { PreToolUse: [{ hooks: [{ type: "command", command: `sh ${hook} >/dev/null` }] }] };
+        const given = configuration({ agents: [{ name: "guarded", hooks }, { name: "plain" }] });
+        const all = await sluice(["doctor"], given);
+        expect(all.code).toBe(1);
+        expect(all.stdout).toContain(`FAIL  programs     not in the box of "guarded": hooks.PreToolUse: ${hook}\n`);
+        expect(all.stdout).toContain(`"box": {"read": ["${hook}"]}`);
+        const plain = await sluice(["doctor", "--agent", "plain"], given);
+        expect(plain).toMatchObject({ code: 0, stdout: expect.stringMatching(/^ok {4}programs .*boxes of plain/m) });
+        const unknown = await sluice(["doctor", "--agent", "other"], given);
+        expect(unknown).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining('no agent "other"') });
+      },
+    );
+
+    test.skipIf(lacksBubblewrap)("looks for the login that sessions have, and not for the operator's", async () => {
+      const login = {
+        accessToken: "x",
+        refreshToken: "x",
+        expiresAt: Date.now() + 1e9,
+        scopes: ["user:inference"],
+        subscriptionType: "max",
+      };
+      const put = (path: string) => {
+        mkdirSync(path, { recursive: true });
+        writeFileSync(join(path, ".credentials.json"), JSON.stringify({ claudeAiOauth: login }));
+      };
+      const own = { HOME: mkdtempSync(join(folder, "home-")), SLUICE_DATA: mkdtempSync(join(folder, "data-")) };
+      put(join(own.HOME, ".claude"));
+      expect((await sluice(["doctor"], own)).stdout).toMatch(
+        /^FAIL {2}login .*not logged in\n.*→ .*CLAUDE_SECURESTORAGE_CONFIG_DIR/m,
+      );
+      put(join(own.SLUICE_DATA, "login"));
+      expect((await sluice(["doctor"], own)).stdout).toMatch(/^ok {4}login .*logged in/m);
+    });
   });
 
   test("[P8] a data folder that a running gateway holds is well", async () => {

@@ -253,6 +253,14 @@ describe("[A9] what an agent's box cannot have is refused at the start, by its f
       /Make it/,
     ],
     [
+      "the program of a hook that its box does not have",
+      () => ({
+        hooks: { PreToolUse: [{ hooks: [{ type: "command", command: `${import.meta.filename} --strict` }] }] },
+      }),
+      /"tester", hooks\.PreToolUse: .*box\.test\.ts is not in the agent's box/,
+      /"box": \{"read": \[".*box\.test\.ts"\]\}/,
+    ],
+    [
       "a variable that is not there",
       () => ({ box: { env: ["PATH", "NOT_THERE"] } }),
       /"tester", box\.env: .*no NOT_THERE/,

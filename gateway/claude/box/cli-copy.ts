@@ -107,7 +107,7 @@ function removeOthers(folder: string, version: string): void {
     if (name !== version) rmSync(join(folder, name), { recursive: true, force: true });
 }
 
-function isScript(file: string): boolean {
+export function isScript(file: string): boolean {
   const fd = openSync(file, "r");
   try {
     const start = Buffer.alloc(2);
