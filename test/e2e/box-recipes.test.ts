@@ -108,8 +108,7 @@ test.skipIf(lacksBubblewrap)(
     chmodSync(folder, 0o755);
     const agent = agentOf(block("mcp", ["/srv/mcp", folder]));
     expect(await say(callEcho, { agents: [agent] })).toContain("HEARD IN THE BOX");
-    const unopened = await say(callEcho, { agents: [{ ...agent, box: {} }] });
-    expect(unopened).not.toContain("HEARD IN THE BOX");
+    await expect(say(callEcho, { agents: [{ ...agent, box: {} }] })).rejects.toMatchObject({ fault: "config_invalid" });
   },
 );
 

@@ -8,7 +8,7 @@ let gateway: OwnGateway;
 beforeAll(async () => {
   scene = await openScene();
   gateway = await openGateway(scene, {
-    agents: [{ name: "tester", allowed_tools: ["Bash"], spares: 1 }],
+    agents: [{ name: "tester", allowed_tools: ["Bash"], spares: 1, box: { read: [process.execPath] } }],
     limits: { process_memory_mb: 900 },
   });
 });
