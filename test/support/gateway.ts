@@ -197,8 +197,13 @@ function follow(child: ChildProcess): { exited: Promise<ChildExit>; output: { st
   return { exited, output };
 }
 
-export function createClient(address: string, key: string | undefined): Client {
-  const headers: Record<string, string> = key === undefined ? {} : { authorization: `Bearer ${key}` };
+/** `more`: headers of all its requests. */
+export function createClient(
+  address: string,
+  key: string | undefined,
+  more: Readonly<Record<string, string>> = {},
+): Client {
+  const headers = { ...more, ...(key === undefined ? {} : { authorization: `Bearer ${key}` }) };
   const request = (path: string, init: RequestInit = {}) =>
     fetch(new URL(path, address), { ...init, headers: { ...headers, ...(init.headers as Record<string, string>) } });
   const json = async <T>(reply: Response): Promise<T> => {

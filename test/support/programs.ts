@@ -22,6 +22,7 @@ export const lacksCurl = lacks("curl, for the README's lines", isOnPath("curl"),
 export const lacksNginx = lacks("nginx, for the README's reverse proxy", isOnPath("nginx"), "nginx-light openssl");
 export const lacksMounts = lacks("mount namespaces (unshare), for a full disk", canMount(), "util-linux");
 export const lacksBubblewrap = lacks("bubblewrap, for boxes", isOnPath("bwrap"), "bubblewrap");
+export const lacksPython = lacks("python3, for what a model may try", isOnPath("python3"), "python3");
 export const lacksOldestCli = lacks("oldest CLI, for what must hold with it too", existsSync(oldestCli));
 
 function lacks(what: string, isThere: boolean, debianPackage?: string): boolean {
