@@ -283,7 +283,8 @@ describe("doctor", () => {
     });
 
     test("[A9] warns where sessions run without, and fails where they must not", async () => {
-      const path = programsAlone();
+      // One that has had boxes must have them.
+      const path = { ...programsAlone(), SLUICE_DATA: mkdtempSync(join(folder, "never-boxed-")) };
       const warned = await sluice(["doctor"], { ...path, ...configuration({ agents: [{ name: "a" }] }) });
       expect(warned).toMatchObject({ code: 0, stdout: expect.stringContaining("All is well.") });
       expect(warned.stdout).toMatch(
