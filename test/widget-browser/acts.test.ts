@@ -60,7 +60,7 @@ test("an image is picked, shown, taken out again, and sent", async () => {
   await picker.setInputFiles([file("one.png"), file("two.png")]);
   await widget.locator(".draft-images .ready").nth(1).waitFor();
   await widget.getByRole("button", { name: "Remove one.png" }).click();
-  expect(await widget.locator(".draft-images li").count()).toBe(1);
+  await expect.poll(() => widget.locator(".draft-images li").count()).toBe(1);
   await ask("demo:text A dot");
   expect(await widget.locator(".draft-images").count()).toBe(0);
   await widget.locator(".prompt img.attached").waitFor();
@@ -89,7 +89,9 @@ test("a prompt is edited: the conversation goes on in a copy from before it", as
   await field.press("Enter");
   await widget.locator(".answer").getByText("another", { exact: true }).waitFor();
   await settled();
-  expect(await widget.locator(".prompt .bubble").allInnerTexts()).toEqual(["demo:text first", "demo:text another"]);
+  await expect
+    .poll(() => widget.locator(".prompt .bubble").allInnerTexts())
+    .toEqual(["demo:text first", "demo:text another"]);
 });
 
 test("the words of an edit that could not be sent stay; input methods keep their keys", async () => {
@@ -101,7 +103,7 @@ test("the words of an edit that could not be sent stay; input methods keep their
   await field.press("Enter");
   await widget.locator(".problem").getByText("The service cannot be reached").waitFor();
   expect(await field.inputValue()).toBe("demo:text another");
-  expect(await widget.locator(".prompt .bubble").allInnerTexts()).toEqual(["demo:text first"]);
+  await expect.poll(() => widget.locator(".prompt .bubble").allInnerTexts()).toEqual(["demo:text first"]);
   await page.unroute("**/fork");
   await field.press("Enter");
   await widget.locator(".answer").getByText("another", { exact: true }).waitFor();
@@ -114,7 +116,7 @@ test("an answer is asked for again, rated, and told what it has used", async () 
   await answer.getByRole("button", { name: "Good answer" }).click();
   await answer.locator('[aria-label="Good answer"][aria-pressed="true"]').waitFor();
   await answer.getByRole("button", { name: "Details" }).click();
-  expect(await answer.locator(".details").innerText()).toMatch(/tokens in, .* out · \$\d/);
+  await expect.poll(() => answer.locator(".details").innerText()).toMatch(/tokens in, .* out · \$\d/);
   const { turns } = (await (await scene.gateway.fetch("/api/turns?limit=1")).json()) as {
     turns: { rating: string | null }[];
   };
@@ -128,7 +130,7 @@ test("the conversation is taken along as a file", async () => {
   const { page, widget, ask } = await scene.open();
   await ask("demo:text to keep");
   await widget.getByRole("button", { name: "More", exact: true }).click();
-  expect(await widget.locator(".usage").innerText()).toMatch(/^1 answers, \S+ tokens, \$\S+ reported$/);
+  await expect.poll(() => widget.locator(".usage").innerText()).toMatch(/^1 answers, \S+ tokens, \$\S+ reported$/);
   const downloaded = page.waitForEvent("download");
   await widget.getByRole("menuitem", { name: "Download as Markdown" }).click();
   const file = await downloaded;

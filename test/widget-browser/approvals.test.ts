@@ -18,15 +18,15 @@ test("an approval shows what will run, and runs it when it is allowed", async ()
   await send(command(run));
   const card = widget.locator(".approval");
   await card.getByText("May this command run?").waitFor();
-  expect(await card.locator("pre").innerText()).toBe(run);
+  await expect.poll(() => card.locator("pre").innerText()).toBe(run);
   await card.getByText(/^(10:00|9:5\d) left to decide$/).waitFor();
   await card.getByRole("button", { name: "Allow", exact: true }).click();
   await widget.getByText("Allowed by demo").waitFor();
   await settled();
   expect(await widget.locator(".tool").getAttribute("class")).toBe("tool done");
-  expect(await widget.locator(".tool-time").innerText()).toMatch(/^\d+\.\d s$/);
+  await expect.poll(() => widget.locator(".tool-time").innerText()).toMatch(/^\d+\.\d s$/);
   await widget.locator(".tool-head").click();
-  expect(await widget.locator(".tool-details pre").allInnerTexts()).toEqual([run, "it is made"]);
+  await expect.poll(() => widget.locator(".tool-details pre").allInnerTexts()).toEqual([run, "it is made"]);
 });
 
 test("an approval is seen within 200 ms of its event, while another answer streams", async () => {
@@ -72,7 +72,9 @@ test("an approval shows all that is asked for; a denial tells the model why", as
   const { widget, send, settled } = await scene.open();
   await send('demo:tool Bash {"command":"touch there","timeout":7000}');
   await widget.locator(".approval").waitFor();
-  expect(await widget.locator(".approval pre").allInnerTexts()).toEqual(["touch there", '{\n  "timeout": 7000\n}']);
+  await expect
+    .poll(() => widget.locator(".approval pre").allInnerTexts())
+    .toEqual(["touch there", '{\n  "timeout": 7000\n}']);
   await widget.getByRole("button", { name: "Deny", exact: true }).click();
   await widget.getByRole("textbox", { name: "Why not? (optional)" }).fill("Not in this folder");
   await widget.getByRole("textbox", { name: "Why not? (optional)" }).press("Enter");
@@ -87,7 +89,7 @@ test("allowed for the session, the tool asks no more in it", async () => {
   await widget.getByRole("button", { name: "Allow for this session" }).click();
   await settled();
   await ask(command("touch two"));
-  expect(await widget.locator(".tool.done").count()).toBe(2);
+  await expect.poll(() => widget.locator(".tool.done").count()).toBe(2);
 });
 
 test("an approval is there after a reload, and says when it was decided elsewhere", async () => {
@@ -119,7 +121,7 @@ test("a question of the model is answered with its choices", async () => {
   await card.getByText("Tides").click();
   await card.getByRole("button", { name: "Answer", exact: true }).click();
   await settled();
-  expect(await card.locator("dd").allInnerTexts()).toEqual(["Marseille", "Depth, Tides"]);
+  await expect.poll(() => card.locator("dd").allInnerTexts()).toEqual(["Marseille", "Depth, Tides"]);
   expect(JSON.stringify(scene.scene.requests.at(-1)?.body.messages)).toContain("Depth, Tides");
 });
 
@@ -136,5 +138,5 @@ test("an edit shows what it changes; the list of tasks shows progress; a subagen
   await ask("use a subagent");
   await widget.locator(".tool", { hasText: "Count the files" }).locator(".tool-head").first().click();
   await widget.locator(".tool-inner .tool.done").waitFor();
-  expect(await widget.locator(".tasks").count()).toBe(1);
+  await expect.poll(() => widget.locator(".tasks").count()).toBe(1);
 });

@@ -177,7 +177,7 @@ test("mount of the README: facts of the page go with the next prompt, and the pa
   const { page, widget, ask } = await scene.open({ url: scene.site.serve("/mount", here(snippet("mount"))) });
   const logged = page.waitForEvent("console", (message) => message.text() === "Heard");
   await widget.getByRole("button", { name: "Sent along" }).click();
-  expect(await widget.locator(".along pre").innerText()).toContain('"/mount"');
+  await expect.poll(() => widget.locator(".along pre").innerText()).toContain('"/mount"');
   await ask("demo:text Heard");
   await logged;
   expect(await widget.locator(".along").count()).toBe(0);
@@ -213,7 +213,7 @@ describe("the element", () => {
       url: scene.site.serve("/live", element('title="Helpdesk" greeting="Ask away" suggestions="One\nTwo"')),
     });
     await widget.getByRole("heading", { name: "Helpdesk" }).waitFor();
-    expect(await widget.locator(".suggestion").allInnerTexts()).toEqual(["One", "Two"]);
+    await expect.poll(() => widget.locator(".suggestion").allInnerTexts()).toEqual(["One", "Two"]);
     await page.evaluate(() => {
       const chat: SluiceChatElement = document.querySelector("sluice-chat")!;
       chat.setAttribute("title", "Support");
@@ -227,9 +227,9 @@ describe("the element", () => {
     });
     await widget.getByRole("heading", { name: "Support" }).waitFor();
     await widget.getByText("Good day").waitFor();
-    expect(await widget.locator(".suggestion").allInnerTexts()).toEqual(["Three"]);
-    expect(await widget.getByPlaceholder("Here").count()).toBe(1);
-    expect(await widget.getByRole("button", { name: "Off you go" }).count()).toBe(1);
+    await expect.poll(() => widget.locator(".suggestion").allInnerTexts()).toEqual(["Three"]);
+    await expect.poll(() => widget.getByPlaceholder("Here").count()).toBe(1);
+    await expect.poll(() => widget.getByRole("button", { name: "Off you go" }).count()).toBe(1);
     expect(await widget.locator(".root").evaluate((root) => getComputedStyle(root).colorScheme)).toBe("dark");
     await page.evaluate(() => Object.assign(document.querySelector("sluice-chat")!, { language: "de" }));
     await widget.getByRole("button", { name: "Neue Unterhaltung" }).waitFor();
@@ -298,7 +298,7 @@ describe("the element", () => {
     </script><script type="module" src="${scene.gateway.address}/widget.mjs"></script>`;
     const { widget } = await scene.open({ url: scene.site.serve("/early", early) });
     await widget.getByText("Early").waitFor();
-    expect(await widget.locator(".panel.is-open").isVisible()).toBe(true);
+    await expect.poll(() => widget.locator(".panel.is-open").isVisible()).toBe(true);
   });
 
   test.each(["before", "after"])(
@@ -318,8 +318,8 @@ describe("the element", () => {
       const bound = `<sluice-chat session="new"></sluice-chat><script type="module">${bind} ${order} globalThis.bind = bind;</script>`;
       const { page, widget, ask, answer } = await scene.open({ url: scene.site.serve(`/bound-${when}`, bound) });
       await widget.locator(".panel.is-open").waitFor();
-      expect(await widget.locator(".suggestion").allInnerTexts()).toEqual(["One", "Two"]);
-      expect(await widget.getByRole("button", { name: "Off" }).count()).toBe(1);
+      await expect.poll(() => widget.locator(".suggestion").allInnerTexts()).toEqual(["One", "Two"]);
+      await widget.getByRole("button", { name: "Off" }).waitFor();
       await ask("demo:text With a token");
       expect(await answer()).toBe("With a token");
       const isOpen = (act: string) =>
@@ -381,7 +381,7 @@ describe("the element", () => {
     await page.evaluate(() => document.querySelector("sluice-chat")!.close());
     const launcher = widget.getByRole("button", { name: "Open chat: Assistant, New answer" });
     await launcher.waitFor();
-    expect(await widget.locator(".badge").isVisible()).toBe(true);
+    await expect.poll(() => widget.locator(".badge").isVisible()).toBe(true);
     await launcher.click();
     await widget.getByRole("button", { name: "Close: Assistant", exact: true }).waitFor();
     await page.evaluate(() => document.querySelector("sluice-chat")!.close());
@@ -477,7 +477,7 @@ describe("the element", () => {
     await widget.locator(".launcher").waitFor();
     await hear("sluice:open", "sluice:close", "sluice:status", "sluice:session");
     const slotted = (name: string) => page.locator("sluice-chat > b", { hasText: `Own ${name}` });
-    expect(await slotted("launcher").isVisible()).toBe(true);
+    await expect.poll(() => slotted("launcher").isVisible()).toBe(true);
     expect(await slotted("header").isVisible()).toBe(false);
     const tell = (act: "open" | "close" | "toggle") =>
       page.evaluate((act) => {

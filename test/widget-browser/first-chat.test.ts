@@ -15,14 +15,9 @@ test("a first prompt streams its answer, drawn as Markdown while it grows", asyn
   await widget.locator(".answer .md h1").waitFor();
   await settled();
   expect(await answer()).toContain("A sample from the demo model");
-  expect(await widget.locator(".md table td").allInnerTexts()).toEqual([
-    "gateway",
-    "TypeScript",
-    "4200",
-    "widget",
-    "Preact",
-    "1900",
-  ]);
+  await expect
+    .poll(() => widget.locator(".md table td").allInnerTexts())
+    .toEqual(["gateway", "TypeScript", "4200", "widget", "Preact", "1900"]);
   await widget.locator(".md .hl-keyword").first().waitFor();
   expect(complaints).toEqual([]);
   expect([...requested]).toEqual([scene.gateway.address]);
@@ -61,11 +56,9 @@ test("[T2] a second prompt waits in line, visibly, and is answered after the fir
   await widget.getByText("Waiting in line: 2").waitFor();
   await widget.getByText("the third answer", { exact: true }).waitFor();
   await settled();
-  expect(await widget.locator(".prompt .bubble").allInnerTexts()).toEqual([
-    "demo:long words=100 rate=50",
-    "demo:text the second answer",
-    "demo:text the third answer",
-  ]);
+  await expect
+    .poll(() => widget.locator(".prompt .bubble").allInnerTexts())
+    .toEqual(["demo:long words=100 rate=50", "demo:text the second answer", "demo:text the third answer"]);
 });
 
 test("a suggestion is sent with a press; a new conversation begins empty, and the old one is found again", async () => {
@@ -81,5 +74,5 @@ test("a suggestion is sent with a press; a new conversation begins empty, and th
   await widget.getByRole("searchbox").fill("table cod");
   await widget.locator(".session", { hasText: "Show me a table" }).click();
   await widget.locator(".answer table").waitFor();
-  expect(await widget.locator(".answer").count()).toBe(1);
+  await expect.poll(() => widget.locator(".answer").count()).toBe(1);
 });

@@ -54,7 +54,7 @@ test("opened by a key the focus is in the composer, Esc closes it and brings the
   const { page, composer, widget, keys } = opened;
   await page.locator("#mine").focus();
   await page.keyboard.press("Tab");
-  expect(await focused(opened)).toBe("Open chat: Assistant");
+  await expect.poll(() => focused(opened)).toBe("Open chat: Assistant");
   await keys();
   await page.keyboard.press("Enter");
   await widget.locator(".panel.is-open").waitFor();
@@ -108,7 +108,7 @@ test("opened by the page it takes no focus", async () => {
   await opened.widget.locator(".launcher").waitFor();
   await opened.page.evaluate(() => document.querySelector("sluice-chat")!.setAttribute("open", ""));
   await opened.widget.locator(".panel.is-open .composer").waitFor();
-  expect(await focused(opened)).toBe("mine");
+  await expect.poll(() => focused(opened)).toBe("mine");
 });
 
 test("a conversation by keys: from message to message, into one and back, an approval, earlier prompts", async () => {
@@ -118,16 +118,16 @@ test("a conversation by keys: from message to message, into one and back, an app
   await ask("demo:text second");
   await backToMessages(opened);
   await page.keyboard.press("Home");
-  expect(await widget.locator("article:focus").innerText()).toContain("demo:text first");
+  await expect.poll(() => widget.locator("article:focus").innerText()).toContain("demo:text first");
   await page.keyboard.press("ArrowDown");
-  expect(await widget.locator("article:focus").innerText()).toContain("first");
+  await expect.poll(() => widget.locator("article:focus").innerText()).toContain("first");
   await page.keyboard.press("Enter");
-  expect(await focused(opened)).toBe("Copy answer");
+  await expect.poll(() => focused(opened)).toBe("Copy answer");
   await page.keyboard.press("Escape");
-  expect(await focused(opened)).toBe("Message");
+  await expect.poll(() => focused(opened)).toBe("Message");
   await backToMessages(opened);
   await page.keyboard.press("End");
-  expect(await widget.locator("article:focus").innerText()).toContain("second");
+  await expect.poll(() => widget.locator("article:focus").innerText()).toContain("second");
   await page.keyboard.press("Escape");
   await page.keyboard.press("ArrowUp");
   expect(await composer.inputValue()).toBe("demo:text second");
@@ -141,7 +141,7 @@ test("a conversation by keys: from message to message, into one and back, an app
   await widget.getByRole("button", { name: "Allow", exact: true }).focus();
   await page.keyboard.press("Enter");
   await settled();
-  expect(await focused(opened)).toBe("Message");
+  await expect.poll(() => focused(opened)).toBe("Message");
 });
 
 test("the list of conversations by keys: what it covers is out of reach, and after a renaming the focus is where it was", async () => {
@@ -158,12 +158,13 @@ test("the list of conversations by keys: what it covers is out of reach, and aft
   await page.keyboard.press("Escape");
   await expect.poll(() => focused(opened)).toBe("Rename: demo:text to be renamed");
   await page.keyboard.press("Enter");
+  await expect.poll(() => focused(opened)).toBe("Rename");
   await page.keyboard.type("Renamed");
   await page.keyboard.press("Enter");
   await widget.locator(".session", { hasText: "Renamed" }).waitFor();
-  expect(await focused(opened)).toContain("Rename: ");
+  await expect.poll(() => focused(opened)).toContain("Rename: ");
   await page.keyboard.press("Escape");
-  expect(await focused(opened)).toBe("Message");
+  await expect.poll(() => focused(opened)).toBe("Message");
 });
 
 test("what goes away with what it did leaves the focus where the next words are written", async () => {

@@ -132,7 +132,7 @@ test("by keys, to the first of all messages: the focus stays with the message th
     expect(await focused?.evaluate((article) => article.matches(":focus"))).toBe(true);
   }
   await page.keyboard.press("Home");
-  expect(await widget.locator("article:focus").innerText()).toMatch(/^demo:text 1 of/);
+  await expect.poll(() => widget.locator("article:focus").innerText()).toMatch(/^demo:text 1 of/);
   expect(await widget.locator(".older").count()).toBe(0);
 });
 

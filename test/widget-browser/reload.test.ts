@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { openWidgetScene, type WidgetPage, type WidgetScene } from "../support/widget-page.ts";
 import type { Transcript } from "../../gateway/protocol/transcript.ts";
 
@@ -37,15 +37,18 @@ test("who allowed or denied a call, and why", async () => {
   await settled();
   const before = await seen(opened);
   const decisions = ["Allowed by demo", "Denied by demo: Not this one", "Allowed for this session by demo"];
-  expect(await widget.locator(".decision").allInnerTexts()).toEqual(decisions);
+  await expect.poll(() => widget.locator(".decision").allInnerTexts()).toEqual(decisions);
   await reload(opened);
   await expect.poll(() => widget.locator(".decision").allInnerTexts()).toEqual(decisions);
-  expect(await widget.locator(".tool.denied").count()).toBe(1);
+  await expect.poll(() => widget.locator(".tool.denied").count()).toBe(1);
   expect(await seen(opened)).toEqual(before);
 });
 
 test("a notice: the CLI wrote what nobody understands", async () => {
-  const opened = await scene.open();
+  // In a box no tool reaches the CLI's output.
+  const unboxed = await openWidgetScene({ file: { isolation: "off" } });
+  onTestFinished(() => unboxed.close());
+  const opened = await unboxed.open();
   const { widget, send, settled } = opened;
   await send(command("echo what is this > /proc/$PPID/fd/1"));
   await widget.getByRole("button", { name: "Allow", exact: true }).click();

@@ -90,7 +90,7 @@ test("what is open in a long answer stays so, in the same elements, when the mes
   await log.evaluate((it) => (it.scrollTop = 0));
   await expect.poll(() => steps.count()).toBe(80);
   expect(await output?.evaluate((it) => it.isConnected)).toBe(true);
-  expect(await page.locator("sluice-chat .messages").first().innerText()).toContain("Step 921");
+  await expect.poll(() => page.locator("sluice-chat .messages").first().innerText()).toContain("Step 921");
   await close();
 });
 

@@ -170,7 +170,7 @@ test("offline is said; what was written meanwhile is sent when the network is ba
   await until("what came meanwhile", async () => (await first.innerText()) === words(200), resumedMs);
   await hasSaid(tab, "written offline");
   await tab.settled();
-  expect(await tab.widget.locator(".answer").count()).toBe(2);
+  await expect.poll(() => tab.widget.locator(".answer").count()).toBe(2);
   await tab.context.close();
 }, 120_000);
 
@@ -210,11 +210,13 @@ test.each([
   await tab.settled();
   expect(await tab.answer()).toMatch(/^word1 word2 word3 word4 word5/);
   await tab.ask("demo:text and after that");
-  expect(await tab.widget.locator(".answer").allInnerTexts()).toEqual([
-    expect.stringContaining("the first answer"),
-    expect.stringContaining("word5"),
-    expect.stringContaining("and after that"),
-  ]);
+  await expect
+    .poll(() => tab.widget.locator(".answer").allInnerTexts())
+    .toEqual([
+      expect.stringContaining("the first answer"),
+      expect.stringContaining("word5"),
+      expect.stringContaining("and after that"),
+    ]);
   await tab.context.close();
   await again.kill("SIGTERM");
 });

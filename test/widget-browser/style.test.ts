@@ -115,5 +115,5 @@ test("a page puts its own into the slots", async () => {
   const { page, widget } = opened;
   await page.getByText("Mine").waitFor();
   expect(await widget.locator(".launcher .icon").isVisible()).toBe(false);
-  expect(await page.getByText("Ask", { exact: true }).isVisible()).toBe(true);
+  await expect.poll(() => page.getByText("Ask", { exact: true }).isVisible()).toBe(true);
 });

@@ -16,7 +16,7 @@ import { storeTurn } from "../../support/transcript-drafts.ts";
 // garbage stand where there is memory.
 const turns = 2000;
 const charsOfTurn = scaled({ short: 25_000, long: 100_000 });
-const maxMb = 100;
+const maxMb = 60;
 
 let folder: string;
 let server: ChildProcessByStdio<Writable, Readable, null>;
@@ -35,9 +35,13 @@ beforeAll(async () => {
     });
   await store.close();
   const script = new URL("../../support/transcript-server.ts", import.meta.url).pathname;
-  server = spawn(process.execPath, ["--max-old-space-size=48", script, path, made.session.session], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
+  server = spawn(
+    process.execPath,
+    ["--max-old-space-size=48", "--max-semi-space-size=4", script, path, made.session.session],
+    {
+      stdio: ["pipe", "pipe", "inherit"],
+    },
+  );
   const [line] = (await once(server.stdout, "data")) as [Buffer];
   address = line.toString().trim();
 }, 120_000);
