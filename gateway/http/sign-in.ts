@@ -1,12 +1,11 @@
 // The sign-in page, for people at the gateway itself: a one-time link, or a pasted key → a cookie that no script can read and no other site can
 // send. What a person may do is what their key may.
 import { randomBytes, timingSafeEqual } from "node:crypto";
-import type { Context, Hono } from "hono";
+import type { Context, Hono, MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
-import { deleteCookie, setCookie } from "hono/cookie";
 import { html } from "hono/html";
 import { GatewayError } from "../protocol/errors.ts";
-import { cookieName } from "./auth/authenticate.ts";
+import { createSignInCookie } from "./auth/cookie.ts";
 import type { KeyRing, ServiceKey } from "./auth/key-ring.ts";
 import type { Signer } from "./auth/signed.ts";
 import type { Env } from "./env.ts";
@@ -55,6 +54,7 @@ export function createSignInLinks(now: () => number = Date.now): SignInLinks {
 
 export function mountSignIn(app: Hono<Env>, deps: RouteDeps & SignInDeps): void {
   const { keys, signer, links, now = Date.now } = deps;
+  const cookie = createSignInCookie(deps.publicUrl);
   const limit = bodyLimit({
     maxSize: maxFormBytes,
     onError: () => {
@@ -63,7 +63,7 @@ export function mountSignIn(app: Hono<Env>, deps: RouteDeps & SignInDeps): void 
   });
 
   app.get("/sign-in", (c) => page(c, form(c.req.query("code"), undefined)));
-  app.post("/sign-in", limit, async (c) => {
+  app.post("/sign-in", ofOwnPage, limit, async (c) => {
     const body = await readForm(c);
     const text = (name: string) => (typeof body[name] === "string" ? body[name] : "");
     const key = text("code") === "" ? keys.find(text("key").trim()) : links.redeem(text("code"));
@@ -71,18 +71,11 @@ export function mountSignIn(app: Hono<Env>, deps: RouteDeps & SignInDeps): void 
     if (key === undefined || !isSame(keys.named(key.name), key))
       return page(c, form(undefined, "This key or link is not good, or not any more."), 401);
     const exp = Math.floor(now() / 1000) + signedInS;
-    const isSecure = absoluteUrl(c, deps, "").startsWith("https:");
-    setCookie(c, cookieName, await signer.sign({ kind: "cookie", key: key.name, exp }), {
-      httpOnly: true,
-      sameSite: "Strict",
-      path: "/",
-      maxAge: signedInS,
-      secure: isSecure,
-    });
+    cookie.write(c, await signer.sign({ kind: "cookie", key: key.name, exp }), signedInS);
     return c.redirect("./", 303);
   });
-  app.post("/sign-out", (c) => {
-    deleteCookie(c, cookieName, { path: "/" });
+  app.post("/sign-out", ofOwnPage, (c) => {
+    cookie.remove(c);
     return c.redirect("sign-in", 303);
   });
   app.post("/api/sign-in-links", (c) => {
@@ -92,6 +85,13 @@ export function mountSignIn(app: Hono<Env>, deps: RouteDeps & SignInDeps): void 
     return c.json({ url: absoluteUrl(c, deps, links.make(key)), expires_in: linkMs / 1000 }, 201);
   });
 }
+
+/** A page that may call the API may not sign people in as somebody else, nor out. */
+const ofOwnPage: MiddlewareHandler<Env> = async (c, next) => {
+  if (!c.get("isOfOwnPage"))
+    throw new GatewayError("origin_not_allowed", "Only the gateway's own page can sign a person in or out.");
+  await next();
+};
 
 async function readForm(c: Context<Env>): Promise<Record<string, unknown>> {
   try {

@@ -1,5 +1,6 @@
 // gateway/docs/security.md against what it describes.
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { oldestBubblewrap } from "../../gateway/claude/box/bubblewrap.ts";
 import {
@@ -19,6 +20,11 @@ import { limits } from "../../gateway/protocol/limits.ts";
 const page = readFileSync(new URL("../../gateway/docs/security.md", import.meta.url), "utf8");
 const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
 
+const testFolder = new URL("../", import.meta.url).pathname;
+const testSources = readdirSync(testFolder, { recursive: true, encoding: "utf8" })
+  .filter((path) => /\.test\.tsx?$/.test(path))
+  .map((path) => readFileSync(join(testFolder, path), "utf8"));
+
 /** The first cells of the table whose head begins so, without their backticks. */
 function firstCells(head: string): string[] {
   const from = page.indexOf(`\n| ${head} `) + 1;
@@ -37,6 +43,18 @@ test("[A9] everything that a box has of its own is there, at its place", () => {
   const listed = firstCells("In the box");
   expect(listed.filter((path) => path.startsWith("/session"))).toEqual(own);
   expect(listed).toContain(cliInBox);
+});
+
+test("every attack at the front door has the test that its row names", () => {
+  const rows = firstCells("Attack");
+  expect(rows.length).toBeGreaterThan(1);
+  const from = page.indexOf("\n| Attack ");
+  const titles = page
+    .slice(from, page.indexOf("\n\n", from))
+    .split("\n")
+    .slice(3)
+    .map((row) => row.split(" | ")[2]!.replace(/\s*\|$/, ""));
+  expect(titles.filter((title) => !testSources.some((source) => source.includes(title)))).toEqual([]);
 });
 
 test("its numbers are those of the code", () => {

@@ -2,13 +2,13 @@
 // `Authorization: Bearer`, a ticket as `?ticket=` on a stream, a sign-in as a cookie.
 import { timingSafeEqual } from "node:crypto";
 import type { Context, MiddlewareHandler } from "hono";
-import { getCookie } from "hono/cookie";
 import { GatewayError } from "../../protocol/errors.ts";
 import { visitorKey, type Caller } from "../../protocol/callers.ts";
 import type { Supervisor, Supervisors } from "../../agents/supervisors.ts";
 import { browserScopes, scopes as allScopes, toolScopes, type Scope } from "../../protocol/scopes.ts";
 import type { Env } from "../env.ts";
 import { readUser } from "../input.ts";
+import { createSignInCookie } from "./cookie.ts";
 import { mcpPath, type Identity } from "./identity.ts";
 import type { KeyRing, ServiceKey } from "./key-ring.ts";
 import type { Signer } from "./signed.ts";
@@ -19,10 +19,9 @@ export interface AuthDeps {
   readonly supervisors: Pick<Supervisors, "find">;
   /** Lets every caller in as this one: only for the demo, on loopback. */
   readonly openCaller?: Caller | undefined;
+  readonly publicUrl: string | undefined;
   readonly now?: () => number;
 }
-
-export const cookieName = "sluice_sign_in";
 
 export interface Auth {
   readonly middleware: MiddlewareHandler<Env>;
@@ -32,7 +31,9 @@ export interface Auth {
   personAt(c: Context<Env>): Promise<Identity | undefined>;
 }
 
-export function createAuth({ keys, signer, supervisors, openCaller, now = Date.now }: AuthDeps): Auth {
+export function createAuth({ keys, signer, supervisors, openCaller, publicUrl, now = Date.now }: AuthDeps): Auth {
+  const signInCookie = createSignInCookie(publicUrl);
+
   /** A visitor, who may have an earlier token to renew, is whoever shows nothing else at the one route that is for them. */
   async function identify(c: Context<Env>): Promise<Identity> {
     if (c.req.method !== "POST" || c.req.path !== "/api/tokens") return shown(c);
@@ -55,7 +56,7 @@ export function createAuth({ keys, signer, supervisors, openCaller, now = Date.n
     const ticket = isStream ? c.req.query("ticket") : undefined;
     if (ticket !== undefined) return byTicket(ticket);
     // Browsers send it along from every port of this host, also where a page of another one may call with a token of its own.
-    const cookie = c.get("isOfOwnPage") ? getCookie(c, cookieName) : undefined;
+    const cookie = c.get("isOfOwnPage") ? signInCookie.read(c) : undefined;
     if (cookie !== undefined) return byCookie(cookie);
     if (openCaller) return openIdentity(openCaller);
     throw unauthorized("A key is needed: Authorization: Bearer <key>.");

@@ -66,6 +66,22 @@ describe("signing in [A1]", () => {
       headers: { host },
     });
     expect(reply.headers.get("set-cookie")).toContain("; Secure");
+    // No neighbouring host can set one of this name: https://developer.mozilla.org/docs/Web/HTTP/Headers/Set-Cookie#cookie_prefixes
+    expect(cookieOf(reply)).toMatch(/^__Host-sluice_sign_in=/);
+    expect(reply.headers.get("set-cookie")).toContain("; Path=/;");
+    const statusOf = async (cookie: string) =>
+      (await app.app.request(`https://${host}/api/turns`, { headers: { host, cookie } })).status;
+    expect(await statusOf(cookieOf(reply)!)).toBe(200);
+    expect(await statusOf(cookieOf(reply)!.replace("__Host-", ""))).toBe(401);
+  });
+
+  test("under a path of a proxy the cookie is for that path, and a gateway beside it gets none", async () => {
+    await open({ publicUrl: `http://${host}/sluice` });
+    const reply = await send({ key: mainKey });
+    expect(reply.headers.get("set-cookie")).toContain("; Path=/sluice/;");
+    expect(await statusWith(cookieOf(reply)!)).toBe(200);
+    const out = await app.request("/sign-out", { method: "POST" });
+    expect(out.headers.get("set-cookie")).toContain("Path=/sluice/");
   });
 
   test.each(["multipart/form-data", "multipart/form-data; boundary=a"])(
@@ -149,6 +165,26 @@ describe("signing in [A1]", () => {
     expect(await ask(publicUrl, "/api/sessions", "GET")).toBe(200);
     expect((await send({ key: mainKey }, { origin: publicUrl })).status).toBe(303);
     expect(await ask(`http://${host}`, `/api/sessions/${session}`, "DELETE")).toBe(200);
+  });
+
+  test("[A2] an allowed page, a public agent's for one, signs nobody in as somebody else, nor out", async () => {
+    const page = "https://shop.example";
+    await open({ allowedOrigins: [page] });
+    const cookie = cookieOf(await send({ key: mainKey }))!;
+    const { url } = await app.json("/api/sign-in-links", { method: "POST", key: mainKey });
+    const code = new URL(url!).searchParams.get("code")!;
+    const headers = { origin: page, "sec-fetch-site": "cross-site" };
+    const replies = [
+      await send({ key: mainKey }, headers),
+      await send({ code }, headers),
+      await app.request("/sign-out", { method: "POST", headers: { ...headers, cookie } }),
+    ];
+    for (const reply of replies) {
+      expect([reply.status, reply.headers.get("set-cookie")]).toEqual([403, null]);
+      expect(await reply.json()).toMatchObject({ code: "origin_not_allowed" });
+    }
+    // Nor is the link used up.
+    expect((await send({ code })).status).toBe(303);
   });
 
   test("a form that is too large is 413", async () => {
