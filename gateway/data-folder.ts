@@ -1,6 +1,20 @@
 // [P8] The data folder: made where absent, private, and locked for as long as the gateway lives. The lock is the operating
 // system's, held through SQLite on a file of its own, so that a killed gateway never leaves a stale one; `lock.json` beside it says who.
-import { accessSync, constants, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  chmodSync,
+  closeSync,
+  constants,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { z } from "zod";
@@ -27,12 +41,18 @@ export interface DataFolder {
   release(): void;
 }
 
-/** Opens and locks the folder. Throws a `SetupError`: not writable, or held by another gateway. */
+/** Opens and locks the folder. Throws a `SetupError`: not writable, not this user's alone, or held by another gateway. */
 export function openDataFolder(folder: string): DataFolder {
   const path = resolve(folder);
   try {
-    for (const part of [path, join(path, "run"), join(path, "sessions")]) makeFolder(part);
+    makeFolder(path);
     accessSync(path, constants.W_OK);
+  } catch {
+    throw notWritable(path, "written");
+  }
+  checkIsOurs(path);
+  try {
+    for (const part of ["run", "sessions"]) makeFolder(join(path, part));
   } catch {
     throw notWritable(path, "written");
   }
@@ -61,6 +81,36 @@ export function makeDataFolder(folder: string): void {
   } catch {
     throw notWritable(resolve(folder), "made");
   }
+  checkIsOurs(resolve(folder));
+}
+
+/** What a gateway reads or writes in its folder by name. What sessions write, and `login`, are of other users. */
+const ownEntries =
+  /^(key|device\.json|signing\.json(\.new)?|lock\.json|(lock|sluice)\.sqlite(-\w+)?|run|sessions|cli|worktrees|boxed)$/;
+
+/**
+ * [A1] Somebody else who may write there could have planted a key that they know, a database, or links that lead our writing elsewhere. Throws
+ * a `SetupError`. What is there must be this user's or root's, and no link; a folder that was made by somebody else stays theirs.
+ */
+function checkIsOurs(path: string): void {
+  const uid = process.getuid?.();
+  const isForeign = (owner: number) => uid !== undefined && owner !== uid && owner !== 0;
+  const folder = statSync(path);
+  if (isForeign(folder.uid))
+    throw notOurs(`The data folder ${path} belongs to another user (uid ${folder.uid}).`, `Run chown ${uid} ${path}`);
+  if ((folder.mode & 0o022) !== 0)
+    throw notOurs(`Others than its owner can write to the data folder ${path}.`, `Run chmod go-w ${path}`);
+  for (const name of readdirSync(path).filter((one) => ownEntries.test(one))) {
+    const entry = join(path, name);
+    const found = lstatSync(entry);
+    if (found.isSymbolicLink()) throw notOurs(`${entry} is a link.`, "Put there what it leads to");
+    if (isForeign(found.uid))
+      throw notOurs(`${entry} belongs to another user (uid ${found.uid}).`, "Find out who made it");
+  }
+}
+
+function notOurs(what: string, advice: string): SetupError {
+  return new SetupError("data_not_private", what, `${advice}, or set SLUICE_DATA to another folder.`);
 }
 
 /** One by one: Node's own recursive way never returns where a parent is there and takes no folder, as /proc does. */
@@ -116,7 +166,11 @@ function isLocked(path: string): boolean {
 function takeLock(path: string): DatabaseSync {
   let database: DatabaseSync | undefined;
   try {
-    database = new DatabaseSync(join(path, "lock.sqlite"));
+    const file = join(path, "lock.sqlite");
+    // SQLite would make it for everybody to read. One that is there is not opened: closing it would take a lock of this process on it away (POSIX).
+    if (existsSync(file)) chmodSync(file, 0o600);
+    else closeSync(openSync(file, constants.O_CREAT | constants.O_WRONLY | constants.O_NOFOLLOW, 0o600));
+    database = new DatabaseSync(file);
     database.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
     return database;
   } catch (error) {

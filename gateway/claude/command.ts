@@ -214,8 +214,34 @@ function environmentOf(input: CommandInput): Record<string, string> {
   }
   if (supervision) Object.assign(env, withoutProxy(supervision.url, env));
   Object.assign(env, input.extraEnvironment);
+  Object.assign(env, quietGit(env));
   env[markerVariable] = marker;
   return env;
+}
+
+/** Of a repository's own configuration what would run a program for commands that the CLI takes for harmless, such as `git status`. */
+const quietGitSettings: readonly (readonly [string, string])[] = [
+  ["core.fsmonitor", "false"],
+  ["log.showSignature", "false"],
+  // Else the look itself would write the index, and that runs a hook.
+  ["diff.autoRefreshIndex", "false"],
+];
+
+/**
+ * Settings of git for all that the process starts, after those that it was given (`GIT_CONFIG_COUNT`, https://git-scm.com/docs/git-config). An
+ * external diff and filters have no such switch.
+ */
+function quietGit(env: Readonly<Record<string, string>>): Record<string, string> {
+  const given = /^\d{1,4}$/.test(env["GIT_CONFIG_COUNT"] ?? "") ? Number(env["GIT_CONFIG_COUNT"]) : 0;
+  const settings = quietGitSettings.flatMap(([key, value], index) => [
+    [`GIT_CONFIG_KEY_${given + index}`, key],
+    [`GIT_CONFIG_VALUE_${given + index}`, value],
+  ]);
+  return {
+    GIT_OPTIONAL_LOCKS: "0",
+    ...(Object.fromEntries(settings) as Record<string, string>),
+    GIT_CONFIG_COUNT: String(given + quietGitSettings.length),
+  };
 }
 
 /** The way to the gateway itself leads through no proxy. Programs read the one spelling or the other. */

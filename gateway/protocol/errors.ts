@@ -28,6 +28,7 @@ export type SetupFault =
   | "workspace_missing"
   | "workspace_unfit"
   | "data_not_writable"
+  | "data_not_private"
   | "data_locked"
   | "database_damaged"
   | "database_newer"

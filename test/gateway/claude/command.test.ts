@@ -111,6 +111,17 @@ describe("[P2] the child's environment is an allow-list", () => {
     expect(args.join(" ")).not.toContain("secret-github");
   });
 
+  test("settings of git come after those that the agent is given", () => {
+    const given = { GIT_CONFIG_COUNT: "1", GIT_CONFIG_KEY_0: "user.name", GIT_CONFIG_VALUE_0: "ann" };
+    const { env } = build({ box: { env: Object.keys(given) } }, { environment: { ...environment, ...given } });
+    expect(env).toMatchObject({
+      GIT_CONFIG_KEY_0: "user.name",
+      GIT_CONFIG_KEY_1: "core.fsmonitor",
+      GIT_CONFIG_COUNT: "4",
+    });
+    expect(build().env).toMatchObject({ GIT_CONFIG_KEY_0: "core.fsmonitor", GIT_CONFIG_COUNT: "3" });
+  });
+
   test("the operator's environment cannot switch them on", () => {
     const { env } = build({}, { environment: { ...environment, CLAUDE_CODE_DISABLE_CRON: "" } });
     expect(env).toMatchObject({ CLAUDE_CODE_DISABLE_CRON: "1" });
