@@ -1,6 +1,6 @@
 // The HTTP app: every route, with the checks that stand before all of them. It opens nothing and reads no configuration.
 import { randomUUID } from "node:crypto";
-import { Hono } from "hono";
+import { Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { Registry } from "./agents/registry.ts";
 import type { Supervisors } from "./agents/supervisors.ts";
@@ -73,8 +73,12 @@ export function createApp(options: AppDeps): Hono<Env> {
       throw new GatewayError("payload_too_large", `The body must be at most ${deps.limits.body_bytes} bytes.`);
     },
   });
-  for (const path of ["/api/*", mcpPath]) app.use(path, auth.middleware, checkScope, limitBody);
-  mountHealth(app, deps);
+  app.use(async (c, next) => {
+    c.header("X-Content-Type-Options", "nosniff");
+    await next();
+  });
+  for (const path of ["/api/*", mcpPath]) app.use(path, keptByNobodyElse, auth.middleware, checkScope, limitBody);
+  mountHealth(app, { ...deps, personAt: auth.personAt });
   mountTurns(app, deps);
   mountSessions(app, deps);
   mountTranscript(app, deps);
@@ -106,6 +110,13 @@ export function createApp(options: AppDeps): Hono<Env> {
   });
   return app;
 }
+
+/** What a cache between may do with a reply that says nothing else: it is for this caller alone, and may be another one the next time. */
+const keptByNobodyElse: MiddlewareHandler<Env> = async (c, next) => {
+  c.header("Cache-Control", "private, no-cache");
+  for (const name of ["Authorization", "Cookie"]) c.header("Vary", name, { append: true });
+  await next();
+};
 
 /** The agents as tools. What serves them is loaded with the first request. */
 function mountMcp(app: Hono<Env>, deps: RouteDeps & Pick<AppDeps, "onBug">): void {

@@ -54,13 +54,14 @@ export function ownAddress(host: string, address: string): string {
 export async function whoAnswers(address: string): Promise<"gateway" | "demo" | undefined> {
   const json = async (path: string) => {
     const reply = await fetch(`${address}${path}`, { signal: AbortSignal.timeout(lookMs) });
-    return [reply.status, (await reply.json()) as Record<string, unknown>] as const;
+    return [reply.status, (await reply.json()) as { status?: unknown; type?: unknown }] as const;
   };
   try {
     const [, health] = await json("/healthz");
-    if (health["status"] !== "ok" || typeof health["version"] !== "string") return undefined;
-    const [status] = await json("/api/turns?limit=1");
-    return status === 200 ? "demo" : "gateway";
+    if (health.status !== "ok") return undefined;
+    const [status, { type }] = await json("/api/turns?limit=1");
+    if (status === 200) return "demo";
+    return String(type).startsWith(problemType) ? "gateway" : undefined;
   } catch {
     // Nobody, or somebody who says something else.
     return undefined;
@@ -68,6 +69,8 @@ export async function whoAnswers(address: string): Promise<"gateway" | "demo" | 
 }
 
 const lookMs = 5000;
+/** What the type of every refusal of ours begins with. */
+const problemType = "urn:sluice:error:";
 
 /** Whether a gateway answers there. */
 export function isAnswering(address: string): Promise<boolean> {

@@ -56,6 +56,9 @@ export function createAttachments({ api, browser, onChange, onProblem }: Attachm
     return url;
   }
 
+  /** Its address is of the page's own origin: what is opened there with a type of documents (SVG for one) would run in the page's name. */
+  const makeInertUrl = (blob: Blob) => makeUrl(isImage(blob) ? blob : new Blob([blob]));
+
   function begin(file: File): Upload {
     const id = newId();
     const image: DraftImage = { id, name: file.name, preview: makeUrl(file), state: "uploading", attachment: null };
@@ -97,10 +100,9 @@ export function createAttachments({ api, browser, onChange, onProblem }: Attachm
   return {
     images,
     async add(files) {
-      const isTaken = ({ type }: File) => imageTypes.some((known) => known === type);
-      const odd = files.find((file) => !isTaken(file));
+      const odd = files.find((file) => !isImage(file));
       if (odd) onProblem(new ApiProblem("unsupported_media_type", 415, odd.name));
-      const begun = files.filter(isTaken).map(begin);
+      const begun = files.filter(isImage).map(begin);
       images.value = [...images.peek(), ...begun.map(({ image }) => image)];
       const outcomes = await Promise.allSettled(begun.map(({ hash }) => hash));
       for (const outcome of outcomes) if (outcome.status === "rejected") onProblem(asProblem(outcome.reason));
@@ -131,7 +133,7 @@ export function createAttachments({ api, browser, onChange, onProblem }: Attachm
     url(hash) {
       const known = urls.get(hash);
       if (known) return known;
-      const url = fetchBlob(hash).then(makeUrl);
+      const url = fetchBlob(hash).then(makeInertUrl);
       urls.set(hash, url);
       url.catch(() => urls.delete(hash));
       return url;
@@ -141,4 +143,8 @@ export function createAttachments({ api, browser, onChange, onProblem }: Attachm
       for (const url of made) browser.revokeObjectUrl(url);
     },
   };
+}
+
+function isImage({ type }: Blob): boolean {
+  return imageTypes.some((known) => known === type);
 }

@@ -36,6 +36,7 @@ export function createGuard({ allowedHosts, allowedOrigins, publicUrl }: GuardOp
     const isOwn = isSame || (origin !== undefined && origin === publicOrigin);
     const isAllowed = isOwn || (origin !== undefined && origins.has(origin));
     c.set("isOfOwnPage", isOwn || origin === undefined);
+    c.header("Vary", "Origin");
     if (origin !== undefined && isAllowed && !isSame) allowReading(c, origin);
     if (c.req.method === "OPTIONS" && c.req.header("access-control-request-method") !== undefined) {
       if (!isAllowed) throw refused();
@@ -74,7 +75,6 @@ function changesSomething(c: Context<Env>): boolean {
 
 function allowReading(c: Context<Env>, origin: string): void {
   c.header("Access-Control-Allow-Origin", origin);
-  c.header("Vary", "Origin");
   c.header("Access-Control-Expose-Headers", exposedHeaders);
 }
 

@@ -1,12 +1,12 @@
 // [T6] How much one caller gets: turns, uploads, sessions and tokens a minute, open streams; counted per service key, per user and per address, in memory. A
 // request that is refused here has cost nothing yet, and counts nowhere: one user's flood takes nothing from the others of its key.
 // The headers: https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
-import { isIP } from "node:net";
 import type { Context } from "hono";
 import { RateLimiterMemory, type RateLimiterRes } from "rate-limiter-flexible";
 import { GatewayError } from "../protocol/errors.ts";
 import { visitorRate, type Limits, type Rate } from "../protocol/limits.ts";
 import { visitorKey, type Owner } from "../protocol/callers.ts";
+import { createAddresses } from "./address.ts";
 import type { Env } from "./env.ts";
 
 export interface Rates {
@@ -41,10 +41,12 @@ const minuteS = 60;
 /** An open stream may end at any time. */
 const streamRetryS = 5;
 
-export function createRates({ rates, trusted_proxies: proxies }: Pick<Limits, "rates" | "trusted_proxies">): Rates {
+export function createRates({ rates, trusted_proxies }: Pick<Limits, "rates" | "trusted_proxies">): Rates {
+  const addressOf = createAddresses(trusted_proxies);
+
   function subjectsOf(c: Context<Env>, { key, user }: Owner): Subject[] {
     const isVisitor = key === visitorKey;
-    const address = addressOf(c, proxies);
+    const address = addressOf(c);
     const subjects: Subject[] = [{ kind: "key", id: key, rate: rates.key }];
     // Without a socket, or when it is closed already, there is no address.
     if (address !== "")
@@ -162,20 +164,4 @@ function policy(what: string, subjects: readonly Subject[], field: keyof Rate): 
 
 function rateLimit(what: string, { kind, left, resetS }: Count): string {
   return `"${what}-${kind}";r=${left}${resetS === undefined ? "" : `;t=${resetS}`}`;
-}
-
-/** Who is at the other end, as far as it can be believed: of IPv6 the /64, which is one customer's. */
-function addressOf(c: Context<Env>, proxies: number): string {
-  const socket = c.env?.incoming?.socket.remoteAddress ?? "";
-  const hops = proxies === 0 ? [] : (c.req.header("x-forwarded-for") ?? "").split(",").map((hop) => hop.trim());
-  const named = hops.at(-proxies);
-  const address = (named !== undefined && isIP(named) !== 0 ? named : socket).replace(/^::ffff:(?=\d+\.)/i, "");
-  if (isIP(address) !== 6) return address;
-  const [head = "", tail = ""] = address.toLowerCase().split("%")[0]!.split("::");
-  const [before, after] = [head, tail].map((part) => (part === "" ? [] : part.split(":")));
-  const groups = [...before!, ...Array<string>(Math.max(0, 8 - before!.length - after!.length)).fill("0"), ...after!];
-  return groups
-    .slice(0, 4)
-    .map((group) => group.replace(/^0+(?=.)/, ""))
-    .join(":");
 }

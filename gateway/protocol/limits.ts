@@ -27,6 +27,12 @@ const rate = (defaults: Rate) =>
     })
     .prefault({});
 
+/** An IP address, or a network as `10.0.0.0/8`. */
+const network = z.union(
+  [z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()],
+  "must be an IP address, or a network such as 10.0.0.0/8",
+);
+
 export const limits = z.strictObject({
   /** Live CLI processes, overall. */
   processes: count.default(16),
@@ -77,10 +83,10 @@ export const limits = z.strictObject({
     })
     .prefault({}),
   /**
-   * Reverse proxies in front of the gateway, each of which appends to `X-Forwarded-For`. With 0 the header is not believed, and behind a
-   * proxy all share one address.
+   * Reverse proxies in front of the gateway, each of which appends to `X-Forwarded-For`: their addresses or networks, or how many there are. With 0
+   * the header is not believed, and behind a proxy all share one address.
    */
-  trusted_proxies: z.int().nonnegative().max(10).default(0),
+  trusted_proxies: z.union([z.int().nonnegative().max(10), z.array(network).max(100)]).default(0),
 });
 
 export type Limits = z.infer<typeof limits>;

@@ -53,7 +53,11 @@ const idCursor = z.uuid("must be the next_cursor of an earlier page").toLowerCas
 /** A number of a query, which is a text. */
 export function wholeNumber(least: number, most: number) {
   const error = `must be a whole number from ${least} to ${most}`;
-  return z.coerce.number(error).int(error).min(least, error).max(most, error);
+  return z
+    .string(error)
+    .regex(/^\d{1,15}$/, error)
+    .transform(Number)
+    .pipe(z.number().min(least, error).max(most, error));
 }
 
 /** `GET /api/turns` */

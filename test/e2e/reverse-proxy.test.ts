@@ -23,7 +23,7 @@ describe.skipIf(lacksNginx || lacksCurl)("behind the README's nginx", () => {
     const port = await freePort();
     publicUrl = `https://gateway.example:${port}`;
     gateway = await spawnGateway(scene, {
-      limits: { trusted_proxies: 1 },
+      limits: { trusted_proxies: ["127.0.0.1"] },
       environment: { SLUICE_PUBLIC_URL: publicUrl },
     });
     nginx = startNginx(port);
@@ -49,6 +49,7 @@ describe.skipIf(lacksNginx || lacksCurl)("behind the README's nginx", () => {
     );
     const server = sample
       .replaceAll("/etc/ssl", folder)
+      .replace("/var/log/nginx", folder)
       .replace("listen 443", `listen 127.0.0.1:${port}`)
       .replace("http://127.0.0.1:8787", gateway.address);
     const own = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
@@ -57,7 +58,7 @@ describe.skipIf(lacksNginx || lacksCurl)("behind the README's nginx", () => {
     // Its worker reads what is this user's alone.
     const user = process.getuid?.() === 0 ? "user root;" : "";
     const main = `${user} daemon off; worker_processes 1; pid ${folder}/pid; error_log ${folder}/error.log; events {}`;
-    writeFileSync(join(folder, "nginx.conf"), `${main}\nhttp { access_log off; ${own.join(" ")}\n${server} }`);
+    writeFileSync(join(folder, "nginx.conf"), `${main}\nhttp { ${own.join(" ")}\n${server} }`);
     return spawn("nginx", ["-c", join(folder, "nginx.conf"), "-e", join(folder, "error.log")], { stdio: "ignore" });
   }
 
@@ -79,6 +80,20 @@ describe.skipIf(lacksNginx || lacksCurl)("behind the README's nginx", () => {
     writeFileSync(image, Buffer.concat([Buffer.from("GIF89a"), Buffer.alloc(5_000_000)]));
     const sent = await call("/api/attachments", "-H", "content-type: image/gif", "--data-binary", `@${image}`);
     expect(JSON.parse(sent)).toMatchObject({ bytes: 5_000_006 });
+  });
+
+  test("[A3] a stream's ticket is not in the proxy's log", async () => {
+    const { session } = JSON.parse(await call("/api/sessions", "-H", "content-type: application/json", "-d", "{}")) as {
+      session: string;
+    };
+    const made = await call(`/api/sessions/${session}/ticket`, "-X", "POST");
+    const { events_url, ticket } = JSON.parse(made) as { events_url: string; ticket: string };
+    const { pathname, search } = new URL(events_url);
+    await call(pathname + search, "-m", "1").catch(() => {});
+    await until("the log's line", () =>
+      readFileSync(join(scene.folder, "nginx/sluice.log"), "utf8").includes(pathname),
+    );
+    expect(readFileSync(join(scene.folder, "nginx/sluice.log"), "utf8")).not.toContain(ticket);
   });
 
   test("[S2] words come as they are said; a stream that the gateway cuts is no whole one to its reader", async () => {

@@ -318,6 +318,14 @@ describe("images", () => {
     expect(one).toBe(two);
     expect(await scene.urls.get(one)!.bytes()).toEqual(await file.bytes());
     expect(await opened.chat.attachmentText(attachment)).toContain("PNG");
+    // Of the page's own origin: as a document it would run in the page's name.
+    const script = "<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>";
+    for (const type of ["image/svg+xml", "text/html", "application/xhtml+xml"]) {
+      scene.intercept = () => new Response(script, { headers: { "content-type": type } });
+      const { type: kept } = scene.urls.get(await opened.chat.attachmentUrl(type))!;
+      expect([type, kept]).toEqual([type, ""]);
+    }
+    scene.intercept = () => undefined;
     await expect(opened.chat.attachmentUrl("0".repeat(64))).rejects.toMatchObject({ code: "not_found" });
   });
 });

@@ -5,7 +5,8 @@ import type { AddressInfo } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { gatewayCaller } from "../../../gateway/protocol/callers.ts";
-import { visitorRate } from "../../../gateway/protocol/limits.ts";
+import { createAddresses } from "../../../gateway/http/address.ts";
+import { limits, visitorRate } from "../../../gateway/protocol/limits.ts";
 import { readAgent } from "../../support/real-cli.ts";
 import { until } from "../../support/wait.ts";
 import { mainKey, openWholeApp, type WholeApp, type WholeAppOptions } from "../../support/whole-app.ts";
@@ -131,6 +132,36 @@ describe("[T6] turns a minute", () => {
     expect(await asked("2001:db8:0:1::1")).toBe(202);
     expect(await asked()).toBe(202);
     expect(await asked("unknown")).toBe(429);
+  });
+});
+
+describe("[T6] proxies that are named by their addresses", () => {
+  const addressOf = (proxies: string[] | number, socket: string, forwarded?: string) =>
+    createAddresses(proxies)({
+      env: { incoming: { socket: { remoteAddress: socket } } },
+      req: { header: () => forwarded },
+    } as unknown as Parameters<ReturnType<typeof createAddresses>>[0]);
+  const proxies = ["10.0.0.0/8", "192.0.2.9", "2001:db8:ff::/48"];
+
+  test.each([
+    ["through two of them", "10.0.0.2", "198.51.100.7, 10.0.0.1", "198.51.100.7"],
+    ["by a client who writes the header", "10.0.0.2", "203.0.113.1, 198.51.100.7, 10.0.0.1", "198.51.100.7"],
+    ["past the proxies, with a header", "198.51.100.7", "203.0.113.1, 10.0.0.1", "198.51.100.7"],
+    ["from a proxy itself", "192.0.2.9", undefined, "192.0.2.9"],
+    ["with nonsense", "192.0.2.9", "203.0.113.1, unknown", "192.0.2.9"],
+    ["through one with an IPv6 address", "2001:db8:ff::1", "::ffff:198.51.100.7", "198.51.100.7"],
+    ["over a socket of both families", "::ffff:10.0.0.2", "198.51.100.7", "198.51.100.7"],
+    ["where all are proxies", "10.0.0.2", "10.0.0.3", "10.0.0.3"],
+  ])("a request %s counts for who sent it", (_, socket, forwarded, expected) => {
+    expect(addressOf(proxies, socket, forwarded)).toBe(expected);
+  });
+
+  test("without any the header is not believed", () => {
+    for (const none of [[], 0]) expect(addressOf(none, "198.51.100.7", "203.0.113.1")).toBe("198.51.100.7");
+  });
+
+  test.each(["10.0.0.0/33", "localhost", "", "10.0.0.1/", "::1/129"])("%j is refused", (proxy) => {
+    expect(limits.safeParse({ trusted_proxies: [proxy] }).success).toBe(false);
   });
 });
 

@@ -216,6 +216,10 @@ describe("a refusal of what is asked", () => {
     const scene = await open();
     for (const [query, field] of [
       ["limit=0", "limit"],
+      ["limit=0x10", "limit"],
+      ["limit=1e1", "limit"],
+      ["limit=%2010", "limit"],
+      ["limit=+10", "limit"],
       ["limit=x", "limit"],
       ["limit=1.5", "limit"],
       ["limit=201", "limit"],
@@ -350,6 +354,40 @@ describe("keys [A1, A8]", () => {
     const scene = await open();
     for (const path of ["/healthz", "/readyz"])
       expect((await scene.request(path, { headers: { authorization: "" } })).status).toBe(200);
+  });
+
+  test("strangers are told no version, in no reply", async () => {
+    const scene = await open();
+    for (const path of ["/healthz", "/readyz", "/", "/sign-in", "/api/turns", "/nothing"]) {
+      const reply = await scene.request(path, { headers: { authorization: "Bearer wrong" } });
+      expect([path, `${JSON.stringify([...reply.headers])} ${await reply.text()}`]).not.toEqual([
+        path,
+        expect.stringContaining("0.0.0-test"),
+      ]);
+    }
+    const known = await scene.request("/healthz", { headers: { authorization: `Bearer ${secrets.alice}` } });
+    expect(await known.json()).toMatchObject({ status: "ok", version: expect.stringMatching(/./) });
+  });
+
+  test("every reply says that it is what it says, and none of the API's is kept for somebody else", async () => {
+    const scene = await open();
+    for (const path of [
+      "/healthz",
+      "/",
+      "/sign-in",
+      "/icon.svg",
+      "/widget.js",
+      "/nothing",
+      "/api/sessions",
+      "/api/nothing",
+    ]) {
+      const { headers } = await scene.request(path);
+      expect([path, headers.get("x-content-type-options")]).toEqual([path, "nosniff"]);
+      if (!path.startsWith("/api/")) continue;
+      expect(headers.get("cache-control")).toMatch(/^(private|no-store)/);
+      const vary = (headers.get("vary") ?? "").split(", ");
+      expect([path, vary]).toEqual([path, expect.arrayContaining(["Origin", "Authorization", "Cookie"])]);
+    }
   });
 });
 

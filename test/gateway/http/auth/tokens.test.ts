@@ -512,7 +512,8 @@ describe("[A3] visitors of public agents", () => {
     expect([bad.status, bad.headers.get("access-control-allow-origin")]).toEqual([403, null]);
     for (const agent of ["open", "nobody"]) {
       const reply = await ask(agent, shop);
-      expect([reply.headers.get("access-control-allow-origin"), reply.headers.get("vary")]).toEqual([shop, "Origin"]);
+      expect(reply.headers.get("access-control-allow-origin")).toBe(shop);
+      expect(reply.headers.get("vary")).toContain("Origin");
     }
   });
 });
