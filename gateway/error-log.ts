@@ -13,6 +13,19 @@ interface LoggedError {
 const maxMessageChars = 300;
 const maxCauses = 5;
 
+/** C1 controls, which old terminals obey as they do escapes; zero-width, bidi and invisible formatting characters. JSON leaves them as they are. */
+const unseen = /[\u007f-\u009f\u{e0000}-\u{e007f}]|\p{Cf}|\p{Zl}|\p{Zp}/gu;
+
+/** A line of the log, of JSON, in which whoever reads it in a terminal sees every character. It means the same. */
+export function escapedLine(line: string): string {
+  return line.replace(unseen, (character) =>
+    Array.from(
+      { length: character.length },
+      (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`,
+    ).join(""),
+  );
+}
+
 /** A serializer for pino's `err`. */
 export function loggedError(error: unknown, depth = 0): LoggedError {
   if (!(error instanceof Error)) return { type: typeof error, stack: "" };

@@ -10,7 +10,7 @@ import { installCommand } from "./claude/locate.ts";
 import { configFile, isLoopback, readConfig, type Config } from "./config.ts";
 import { readHolder } from "./data-folder.ts";
 import { startDemoModel, type DemoModel } from "./demo/model.ts";
-import { loggedError } from "./error-log.ts";
+import { escapedLine, loggedError } from "./error-log.ts";
 import { doctor } from "./doctor.ts";
 import { onEndSignal } from "./end-signal.ts";
 import { helpOf } from "./help.ts";
@@ -100,7 +100,7 @@ async function serve(config: Config, openCaller?: Caller): Promise<number> {
 
 function start(config: Config, level: string, openCaller: Caller | undefined): Promise<Gateway> {
   const serializers = { err: (error: unknown) => loggedError(error) };
-  const logger = pino({ level, serializers }, logDestination());
+  const logger = pino({ level, serializers, hooks: { streamWrite: escapedLine } }, logDestination());
   // [A7] Node's own words for a crash would quote the error. A process that is in an unknown state must not go on.
   process.once("uncaughtException", (error) => {
     logger.fatal({ err: error }, "crash");
@@ -152,9 +152,10 @@ async function askOnce(config: Config, words: readonly string[], values: Values,
   }
 }
 
-/** A terminal obeys control characters: a model's words must not reach its clipboard, its title or what stands there already. */
+/** A terminal obeys control characters: a model's words must not reach its clipboard, its title or what is there already, nor turn
+ * what is shown around. */
 function shownOn({ isTTY }: { isTTY?: boolean }, text: string): string {
-  return isTTY ? text.replaceAll(/[^\P{Cc}\n\t]/gu, "") : text;
+  return isTTY ? text.replaceAll(/[^\P{Cc}\n\t]|\p{Bidi_Control}/gu, "") : text;
 }
 
 /** When nobody reads stdout any more. Node would end the process for that, and all that it has started would be left. */

@@ -335,6 +335,7 @@ test("without a login a gateway listens, says in log and /readyz that it has non
   };
   expect((await readiness())[0]).toBe(200);
   await until("the CLI to be asked", async () => (await readiness())[1] === "not_logged_in", 30_000);
+  await open.fetch("/%C2%9B31m%E2%80%AE");
   const { turn } = await open.post("a prompt of mine");
   expect(await open.ended(turn)).toMatchObject({ state: "failed", code: "not_logged_in" });
   expect(await readiness()).toEqual([200, "not_logged_in"]);
@@ -347,6 +348,9 @@ test("without a login a gateway listens, says in log and /readyz that it has non
   ]);
   expect(warnings[0]).toContain("the CLI is not logged in");
   expect(stderr).not.toContain("a prompt of mine");
+  // Whoever reads the log in a terminal sees what was asked for.
+  expect(stderr).toContain("\\u009b31m\\u202e");
+  expect(stderr).not.toMatch(/[\u007f-\u009f]|\p{Cf}/u);
   expect(await (await gateway.fetch("/readyz")).json()).toMatchObject({ login: "logged_in" });
   await stranger.close();
 });
