@@ -166,6 +166,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
     const keys = await createKeyRing({
       fixed: [...(openCaller ? [openKey(openCaller)] : fixedKeys(config)), visitors(config.agents)],
       readStored: async () => (await store.keys(gatewayCaller)).filter((key) => key.revokedAt === null),
+      readRevoked: () => store.revokedUsers(),
     });
     const keyTimer = setInterval(
       () => void keys.refresh().catch((error: unknown) => logger.error({ err: error }, "keys could not be read")),

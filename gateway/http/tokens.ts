@@ -3,17 +3,19 @@ import { randomUUID } from "node:crypto";
 import type { Context, Hono } from "hono";
 import type { Registry } from "../agents/registry.ts";
 import { GatewayError } from "../protocol/errors.ts";
-import { createToken } from "../protocol/requests.ts";
+import { createToken, revokeTokens } from "../protocol/requests.ts";
 import type { z } from "zod";
 import { bodyLimit } from "hono/body-limit";
 import { visitorKey } from "../protocol/callers.ts";
-import { renewableS, type Signer } from "./auth/signed.ts";
+import { renewableS, type ClaimsOf, type Signer } from "./auth/signed.ts";
 import type { Env } from "./env.ts";
-import { pathId, readJson } from "./input.ts";
-import { absoluteUrl, type RouteDeps } from "./routes.ts";
+import type { KeyRing } from "./auth/key-ring.ts";
+import { pathId, readJson, readQuery } from "./input.ts";
+import { absoluteUrl, timeOf, type RouteDeps } from "./routes.ts";
 
 export interface TokenDeps extends RouteDeps {
   readonly signer: Signer;
+  readonly keys: Pick<KeyRing, "refresh" | "revokedUsers">;
   readonly registry: Pick<Registry, "agents">;
   readonly allowedOrigins: readonly string[];
   readonly now?: () => number;
@@ -22,6 +24,9 @@ export interface TokenDeps extends RouteDeps {
 type TokenRequest = z.infer<typeof createToken>;
 
 const visitorS = 15 * 60;
+const dayMs = 24 * 60 * 60 * 1000;
+/** Each is forgotten when no token of before can be renewed any more. */
+export const maxRevokedUsers = 10_000;
 /** Anybody may send one. */
 const maxBodyBytes = 64 * 1024;
 
@@ -29,11 +34,7 @@ export function mountTokens(app: Hono<Env>, deps: TokenDeps): void {
   const { signer, now = Date.now } = deps;
   const inSeconds = (seconds: number) => Math.floor(now() / 1000) + seconds;
 
-  async function answer(
-    c: Context<Env>,
-    claims: { user: string; key: string; agents: string[] | null; origins: string[] | null },
-    exp: number,
-  ) {
+  async function answer(c: Context<Env>, claims: Omit<ClaimsOf<"token">, "kind" | "exp" | "iat">, exp: number) {
     await deps.rates.token(c, claims);
     c.header("Cache-Control", "no-store");
     const token = await signer.sign({ kind: "token", exp, ...claims });
@@ -51,8 +52,9 @@ export function mountTokens(app: Hono<Env>, deps: TokenDeps): void {
     const identity = c.get("identity");
     if (identity.kind === "visitor") {
       const { agent, origin } = publicAgent(c, deps, request);
-      const user = (await renewedUser(c, deps, { agent, origin })) ?? `visitor:${randomUUID()}`;
-      return answer(c, { user, key: visitorKey, agents: [agent], origins: [origin] }, inSeconds(visitorS));
+      const known = await renewed(c, deps, { agent, origin });
+      const { user, since } = known ?? { user: `visitor:${randomUUID()}`, since: inSeconds(0) };
+      return answer(c, { user, since, key: visitorKey, agents: [agent], origins: [origin] }, inSeconds(visitorS));
     }
     if (identity.kind === "token")
       throw new GatewayError("forbidden", "A token cannot mint tokens: ask the page's server for a new one.");
@@ -63,6 +65,22 @@ export function mountTokens(app: Hono<Env>, deps: TokenDeps): void {
       { user: user!, key: identity.key, agents: agents ?? null, origins: origins ?? null },
       inSeconds(expires_in),
     );
+  });
+
+  app.delete("/api/tokens", async (c) => {
+    const { user, key } = readQuery(c, revokeTokens);
+    const identity = c.get("identity");
+    if (key !== undefined && key !== identity.key && identity.caller.reach !== "all")
+      throw new GatewayError("forbidden", "Only an administrator's key ends the tokens of another key's users.");
+    if (deps.keys.revokedUsers >= maxRevokedUsers)
+      throw new GatewayError(
+        "no_capacity",
+        `The tokens of ${maxRevokedUsers} users are ended already. Revoke a key instead.`,
+      );
+    const revoked = { key: key ?? identity.key, user, at: now() };
+    await deps.store.revokeUser(revoked);
+    await deps.keys.refresh();
+    return c.json({ key: revoked.key, user, revoked_at: timeOf(revoked.at) });
   });
 
   app.post("/api/sessions/:session/ticket", async (c) => {
@@ -109,14 +127,17 @@ function publicAgent(
   return { agent: found.name, origin };
 }
 
-/** The visitor of an earlier token for the same page and agent, which may have run out. */
-async function renewedUser(
+/** The visitor of an earlier token for the same page and agent, which may have run out; for so many days since their first. */
+async function renewed(
   c: Context<Env>,
-  { signer }: TokenDeps,
+  { signer, limits, now = Date.now }: TokenDeps,
   { agent, origin }: { agent: string; origin: string },
-): Promise<string | undefined> {
+): Promise<{ user: string; since: number } | undefined> {
   const bearer = /^Bearer +(\S+)$/i.exec(c.req.header("authorization") ?? "")?.[1];
   const token = bearer === undefined ? undefined : await signer.verify(bearer, "token", renewableS);
   const isSame = token?.key === visitorKey && token.agents?.includes(agent) && token.origins?.includes(origin);
-  return isSame ? token.user : undefined;
+  if (!isSame) return undefined;
+  // One of an older version does not say; its visitor begins to count now.
+  const { user, since = Math.floor(now() / 1000) } = token;
+  return since * 1000 > now() - limits.visitor_days * dayMs ? { user, since } : undefined;
 }

@@ -59,6 +59,8 @@ export const limits = z.strictObject({
   min_free_memory_mb: z.number().nonnegative().default(256),
   /** A process that takes more, with all that its tools have started, is ended. */
   process_memory_mb: z.number().positive().default(4096),
+  /** So long somebody is the same visitor of a public agent, from the first token on; after that they are a new one. */
+  visitor_days: z.number().positive().max(3650).default(90),
   /** Of a visitor's session: what the CLI keeps of it, and files. Beyond it, it takes no more prompts. */
   visitor_folder_mb: z.number().positive().default(50),
   /** How long running turns may go on when the gateway shuts down. */

@@ -165,6 +165,9 @@ const origins = z
   )
   .min(1);
 
+/** `DELETE /api/tokens`: `key` is whose user it is, of an administrator's choice. */
+export const revokeTokens = z.strictObject({ user: userName, key: z.string().min(1).max(100).optional() });
+
 /** `POST /api/tokens`: of a service key for one of its users, or of a page's visitor for a public agent. */
 export const createToken = z.strictObject({
   user: userName.optional(),

@@ -277,6 +277,13 @@ export interface StoredKey {
   readonly revokedAt: number | null;
 }
 
+/** A user whose tokens, as far as they were signed before `at`, are not good any more. */
+export interface RevokedUser {
+  readonly key: string;
+  readonly user: string;
+  readonly at: number;
+}
+
 /** An agent that was made by API. */
 export interface StoredAgent {
   readonly name: string;
@@ -306,7 +313,10 @@ export interface Store {
   removeSession(caller: Caller, session: string): Promise<Removed | undefined>;
   /** Removes the events of turns that ended before `before`. Resolves with how many events went. Rejects as `commit` does. */
   removeOldEvents(caller: Caller, before: number): Promise<number>;
-  /** Drops what is kept for a time only: idempotency keys for a day, attachments that no session refers to for a week. */
+  /**
+   * Drops what is kept for a time only: idempotency keys for a day, attachments that no session refers to for a week, revoked users for as long as
+   * what was signed for them could be renewed.
+   */
   dropExpired(now: number): Promise<void>;
   snapshot(caller: Caller, session: string): Promise<Snapshot | undefined>;
   turn(caller: Caller, turn: string): Promise<TurnRow | undefined>;
@@ -353,6 +363,10 @@ export interface Store {
   putKey(key: Omit<StoredKey, "revokedAt">): Promise<boolean>;
   /** False where there is no such key, or it is revoked already. */
   revokeKey(name: string, at: number): Promise<boolean>;
+  /** Ends what was signed for a key's user before `at`. */
+  revokeUser(user: RevokedUser): Promise<void>;
+  /** `dropExpired` forgets those of which nothing can be good any more. */
+  revokedUsers(): Promise<RevokedUser[]>;
   close(): Promise<void>;
 }
 

@@ -239,4 +239,13 @@ export const migrations: readonly string[] = [
       cache_read_tokens = cache_read_tokens + excluded.cache_read_tokens, cost_usd = cost_usd + excluded.cost_usd;
   END;
   `,
+  // Users whose tokens were ended.
+  `
+  CREATE TABLE revoked_users (
+    key TEXT NOT NULL,
+    user TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (key, user)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];

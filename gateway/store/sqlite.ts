@@ -21,6 +21,9 @@ const idempotencyMs = 24 * 60 * 60 * 1000;
 /** And attachments that no prompt refers to. */
 const uploadMs = 7 * 24 * 60 * 60 * 1000;
 
+/** And users that were revoked: longer than any token lives and can be renewed. */
+const revokedMs = 40 * 24 * 60 * 60 * 1000;
+
 /** Opens the file, made if absent. Throws a `SetupError` if it is damaged or of a newer Sluice. */
 export function openSqliteStore(path: string): Store {
   const { database, sql } = openDatabase(path);
@@ -29,6 +32,7 @@ export function openSqliteStore(path: string): Store {
   const attachments = createAttachments(database);
   const usage = createUsage(database);
   const agents = createAgentRows(database);
+  const keys = createKeys(database);
   return {
     commit: createCommit(database, sql, { sessions: { write }, approvals: { note }, attachments, usage, agents }),
     ...createReads(sql),
@@ -37,10 +41,11 @@ export function openSqliteStore(path: string): Store {
     ...attachments.reads,
     ...usage.reads,
     ...agents.reads,
-    ...createKeys(database),
+    ...keys.keys,
     async dropExpired(now) {
       sql.dropIdempotencyKeys.run({ before: now - idempotencyMs });
       attachments.dropUploads(now - uploadMs);
+      keys.dropRevoked(now - revokedMs);
     },
     async close() {
       database.close();

@@ -43,7 +43,11 @@ export interface AppRequest {
 export async function openApp(options: TurnsOptions & { app?: Partial<AppDeps> } = {}): Promise<AppScene> {
   const scene = openTurns(options);
   const folder = mkdtempSync(join(tmpdir(), "sluice-app-"));
-  const keys = await createKeyRing({ fixed: [key("alice"), key("bob"), key("root")], readStored: async () => [] });
+  const keys = await createKeyRing({
+    fixed: [key("alice"), key("bob"), key("root")],
+    readStored: async () => [],
+    readRevoked: async () => [],
+  });
   const places = { environment: { HOME: folder }, sessions: join(folder, "sessions") };
   const requests: AppScene["requests"] = [];
   const app = createApp({

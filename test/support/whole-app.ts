@@ -126,6 +126,7 @@ export async function openWholeApp(options: WholeAppOptions = {}): Promise<Whole
       },
     ],
     readStored: async () => (await store.keys(gatewayCaller)).filter((key) => key.revokedAt === null),
+    readRevoked: () => store.revokedUsers(),
   });
   const signer = createSigner(join(folder, "signing.json"), keys, now);
   const links = createSignInLinks(now);

@@ -76,6 +76,7 @@ export function createAuth({ keys, signer, supervisors, openCaller, publicUrl, n
       kind: "token",
       origins: token.origins ?? undefined,
       expiresAt: token.exp,
+      issuedAt: token.iat,
     };
   }
 
@@ -92,6 +93,7 @@ export function createAuth({ keys, signer, supervisors, openCaller, publicUrl, n
       kind: "ticket",
       origins: ticket.origin === null ? undefined : [ticket.origin],
       expiresAt: ticket.exp,
+      issuedAt: ticket.iat,
     };
   }
 
@@ -110,10 +112,11 @@ export function createAuth({ keys, signer, supervisors, openCaller, publicUrl, n
       c.set("caller", narrowed(identity.caller, readUser(c)));
       await next();
     },
-    isGood({ kind, key, keyHash, expiresAt }) {
+    isGood({ kind, key, keyHash, expiresAt, issuedAt, caller }) {
       if (kind === "open") return true;
       const hash = keys.named(key)?.hash;
       if (hash === undefined || keyHash === undefined || !timingSafeEqual(hash, keyHash)) return false;
+      if (issuedAt !== undefined && issuedAt * 1000 <= keys.revokedUntil(caller.key, caller.user)) return false;
       return expiresAt === undefined || expiresAt * 1000 > now();
     },
     async personAt(c) {

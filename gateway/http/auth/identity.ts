@@ -21,4 +21,6 @@ export interface Identity {
   readonly origins?: readonly string[] | undefined;
   /** Seconds since the epoch. */
   readonly expiresAt?: number | undefined;
+  /** The same; of what was signed for one user, and is ended with them. */
+  readonly issuedAt?: number | undefined;
 }

@@ -39,6 +39,7 @@ export const routeScopes: Readonly<Record<string, Scope | null>> = {
   "GET /api/attachments/:hash": "turns",
   "GET /api/usage": "usage",
   "POST /api/tokens": "tokens",
+  "DELETE /api/tokens": "tokens",
   "POST /api/sign-in-links": "tokens",
   "POST /mcp": null,
 };

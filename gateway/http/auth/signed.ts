@@ -8,7 +8,7 @@ import { z } from "zod";
 import { GatewayError } from "../../protocol/errors.ts";
 import type { KeyRing } from "./key-ring.ts";
 
-const common = { key: z.string(), exp: z.number() };
+const common = { key: z.string(), exp: z.number(), iat: z.number().default(0) };
 
 const claims = z.discriminatedUnion("kind", [
   /** For a person of a page: `agents` and `origins` limit it, null means no limit of its own. */
@@ -18,6 +18,8 @@ const claims = z.discriminatedUnion("kind", [
     user: z.string(),
     agents: z.array(z.string()).nullable(),
     origins: z.array(z.string()).nullable(),
+    /** Of a visitor's: when their first one was signed. */
+    since: z.number().optional(),
   }),
   /** For GET of one session's streams. `owner` is the session's: an administrator may watch those of other keys. */
   z.object({
@@ -35,10 +37,12 @@ const claims = z.discriminatedUnion("kind", [
 export type Claims = z.infer<typeof claims>;
 export type ClaimsOf<Kind extends Claims["kind"]> = Extract<Claims, { kind: Kind }>;
 
+export type NewClaims = { [Kind in Claims["kind"]]: Omit<ClaimsOf<Kind>, "iat"> }[Claims["kind"]];
+
 export interface Signer {
-  /** `exp` is in seconds since the epoch. Throws `unauthorized` where the claims' key is not good any more. */
-  sign(claims: Claims): Promise<string>;
-  /** Undefined for whatever is not signed by us, is of another kind, or ran out more than `graceS` ago. */
+  /** `exp`, and all other times, are in seconds since the epoch; `iat` is now. Throws `unauthorized` where the claims' key is not good any more. */
+  sign(claims: NewClaims): Promise<string>;
+  /** Undefined for whatever is not signed by us, is of another kind, was ended with its user, or ran out more than `graceS` ago. */
   verify<Kind extends Claims["kind"]>(jwt: string, kind: Kind, graceS?: number): Promise<ClaimsOf<Kind> | undefined>;
 }
 
@@ -57,7 +61,11 @@ export const renewableS = 30 * 24 * 60 * 60;
 const longestMs = 24 * 60 * 60 * 1000;
 const keptMs = rotateMs + longestMs + renewableS * 1000;
 
-export function createSigner(file: string, keys: Pick<KeyRing, "named">, now: () => number = Date.now): Signer {
+export function createSigner(
+  file: string,
+  keys: Pick<KeyRing, "named" | "revokedUntil">,
+  now: () => number = Date.now,
+): Signer {
   let secrets = readSecrets(file);
 
   /** The newest secret; a new one where that is a day old. */
@@ -75,6 +83,12 @@ export function createSigner(file: string, keys: Pick<KeyRing, "named">, now: ()
     return made;
   }
 
+  function isRevoked(said: Claims): boolean {
+    if (said.kind === "cookie") return false;
+    const { key, user } = said.kind === "token" ? said : said.owner;
+    return said.iat * 1000 <= keys.revokedUntil(key, user);
+  }
+
   return {
     async sign({ exp, ...rest }) {
       const key = keys.named(rest.key);
@@ -83,6 +97,7 @@ export function createSigner(file: string, keys: Pick<KeyRing, "named">, now: ()
       return new SignJWT(rest)
         .setProtectedHeader({ alg: "HS256", kid: id })
         .setExpirationTime(exp)
+        .setIssuedAt(now() / 1000)
         .sign(secretFor(key.hash, secret));
     },
     async verify(jwt, kind, graceS = 0) {
@@ -98,7 +113,8 @@ export function createSigner(file: string, keys: Pick<KeyRing, "named">, now: ()
           currentDate: new Date(now()),
         });
         const parsed = claims.safeParse(payload);
-        return parsed.success && parsed.data.kind === kind ? (parsed.data as ClaimsOf<typeof kind>) : undefined;
+        if (!parsed.success || parsed.data.kind !== kind || isRevoked(parsed.data)) return undefined;
+        return parsed.data as ClaimsOf<typeof kind>;
       } catch {
         // Whatever is wrong with it: it is not good, and the reason is nobody's business.
         return undefined;

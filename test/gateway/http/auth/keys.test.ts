@@ -118,7 +118,7 @@ describe("[A8] secrets", () => {
 
   test("the key without a secret is found by no secret", async () => {
     const nobody: ServiceKey = { name: "visitors", hash: nobodysHash, scopes: [...scopes], agents: null };
-    const ring = await createKeyRing({ fixed: [nobody], readStored: async () => [] });
+    const ring = await createKeyRing({ fixed: [nobody], readStored: async () => [], readRevoked: async () => [] });
     for (const secret of ["", "\0".repeat(32), "visitors"]) expect(ring.find(secret)).toBeUndefined();
     expect(ring.named("visitors")).toBe(nobody);
   });
@@ -133,6 +133,7 @@ describe("[A8] secrets", () => {
     const ring = await createKeyRing({
       fixed: [key("local", "first")],
       readStored: async () => [key("local", "second"), key("b", "third")],
+      readRevoked: async () => [],
     });
     expect(ring.find("first")?.name).toBe("local");
     expect(ring.find("second")).toBeUndefined();

@@ -5,7 +5,8 @@ import { exportSPKI, importSPKI, SignJWT, UnsecuredJWT } from "jose";
 import { afterEach, describe, expect, test } from "vitest";
 import { nobodysHash } from "../../../../gateway/http/auth/key-ring.ts";
 import { routeScopes } from "../../../../gateway/http/auth/route-scopes.ts";
-import { createSigner, type Claims } from "../../../../gateway/http/auth/signed.ts";
+import { maxRevokedUsers } from "../../../../gateway/http/tokens.ts";
+import { createSigner, type NewClaims } from "../../../../gateway/http/auth/signed.ts";
 import { browserScopes } from "../../../../gateway/protocol/scopes.ts";
 import { choice, question } from "../../../support/approval-drafts.ts";
 import { readAgent } from "../../../support/real-cli.ts";
@@ -248,7 +249,7 @@ describe("[A3] what is no token of ours", () => {
     const exp = inAnHour();
     const turn = await app.json("/api/turns", { key: mainKey, json: { prompt: "x" } });
     const owner = { key: "main", user: null };
-    const kinds: Claims[] = [
+    const kinds: NewClaims[] = [
       { ...claims, agents: null, origins: null, exp },
       { kind: "ticket", key: "main", owner, session: turn["session"]!, agent: "default", origin: null, exp },
       { kind: "cookie", key: "main", exp },
@@ -345,6 +346,43 @@ describe("[A3] the signing secrets", () => {
   });
 });
 
+describe("[A3] DELETE /api/tokens", () => {
+  const end = (key: string, query: Record<string, string>) =>
+    app.request(`/api/tokens?${new URLSearchParams(query).toString()}`, { method: "DELETE", key });
+
+  test("ends what was signed for a user before, and nothing that comes after or is another's", async () => {
+    await open();
+    const [ann, bob] = [await minted({ user: "ann" }), await minted({ user: "bob" })];
+    expect((await end(mainKey, { user: "ann" })).status).toBe(200);
+    expect([await statusOf(ann.token), await statusOf(bob.token)]).toEqual([401, 200]);
+    pass(1);
+    expect(await statusOf((await minted({ user: "ann" })).token)).toBe(200);
+    expect(await statusOf(mainKey)).toBe(200);
+  });
+
+  test("wants a user, of the key's own unless the key is an administrator's", async () => {
+    await open();
+    const { token } = await minted({ user: "ann" });
+    const replies = [
+      await end(mainKey, {}),
+      await end(mainKey, { user: "ann", more: "x" }),
+      await end(mainKey, { user: "ann", key: "boss" }),
+      await end(token, { user: "ann" }),
+    ];
+    expect(replies.map(({ status }) => status)).toEqual([400, 400, 403, 403]);
+    expect(await statusOf(token)).toBe(200);
+  });
+
+  test("is refused once as many users are ended as are kept in memory", async () => {
+    await open();
+    for (let index = 0; index < maxRevokedUsers; index++)
+      await app.store.revokeUser({ key: "main", user: `u${index}`, at: 1 });
+    await app.keys.refresh();
+    const reply = await end(mainKey, { user: "ann" });
+    expect([reply.status, await reply.json()]).toMatchObject([503, { code: "no_capacity" }]);
+  });
+});
+
 describe("[A3] visitors of public agents", () => {
   const agents = [
     readAgent({ name: "default" }),
@@ -414,6 +452,46 @@ describe("[A3] visitors of public agents", () => {
     // The chain goes on from the one that was renewed.
     expect(userOf((await renew(late.token)).token)).toBe(user);
     expect(await statusOf(late.token)).toBe(200);
+  });
+
+  test("are somebody new `visitor_days` after their first token, however often they renew", async () => {
+    await open({ agents, limits: { visitor_days: 2 } });
+    let { token } = await visit("open", shop);
+    const user = userOf(token);
+    for (let hours = 12; hours < 48; hours += 12) {
+      pass(12 * 60 * 60);
+      ({ token } = await visit("open", shop, { key: token }));
+      expect([hours, userOf(token)]).toEqual([hours, user]);
+    }
+    pass(12 * 60 * 60);
+    expect(userOf((await visit("open", shop, { key: token })).token)).not.toBe(user);
+  });
+
+  test("are ended alone: an administrator ends one visitor's tokens, tickets and streams, and no other's", async () => {
+    await open({ agents });
+    const headers = { origin: shop };
+    const [bad, other] = [await visit("open", shop), await visit("open", shop)];
+    const { session } = await app.json("/api/sessions", { key: bad.token, json: {}, headers });
+    const { events_url } = await app.json(`/api/sessions/${session}/ticket`, {
+      key: bad.token,
+      method: "POST",
+      headers,
+    });
+    const ticket = new URL(events_url!);
+    const user = userOf(bad.token);
+    const path = `/api/tokens?${new URLSearchParams({ user, key: "visitors" }).toString()}`;
+    const end = (key: string) => app.request(path, { method: "DELETE", key });
+    expect([(await end(mainKey)).status, (await end(other.token)).status]).toEqual([403, 403]);
+    expect(await statusOf(bad.token)).toBe(200);
+    pass(1);
+    expect(await (await end(bossKey)).json()).toMatchObject({ key: "visitors", user });
+    expect([await statusOf(bad.token), await statusOf(other.token)]).toEqual([401, 200]);
+    expect((await app.request(ticket.pathname + ticket.search, { headers })).status).toBe(401);
+    // Nor does it lead to a new one of the same visitor.
+    pass(1);
+    expect(userOf((await visit("open", shop, { key: bad.token })).token)).not.toBe(user);
+    // It holds after a restart.
+    expect(await app.store.revokedUsers()).toMatchObject([{ key: "visitors", user }]);
   });
 
   test("keep it for the same agent and page alone, and nobody takes another's", async () => {
