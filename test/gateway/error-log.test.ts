@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import { array, assert, constantFrom, oneof, property, string } from "fast-check";
 import { expect, test } from "vitest";
 import { escapedLine } from "../../gateway/error-log.ts";
 
@@ -16,9 +16,9 @@ test("[A7] a line of the log hides nothing: C1, bidi and zero-width characters a
     "\u00ad",
     "\u{e0041}",
   ];
-  const part = fc.oneof(fc.constantFrom(...hidden), fc.string({ unit: "binary" }));
-  fc.assert(
-    fc.property(fc.array(part), (parts) => {
+  const part = oneof(constantFrom(...hidden), string({ unit: "binary" }));
+  assert(
+    property(array(part), (parts) => {
       const said = { path: parts.join("") };
       const line = escapedLine(`${JSON.stringify(said)}\n`);
       expect(JSON.parse(line)).toEqual(said);
