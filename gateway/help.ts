@@ -45,6 +45,7 @@ const scopeHelp: Readonly<Record<Scope, string>> = {
   approvals: "see and answer tool calls that wait for a person",
   usage: "turns, tokens and cost",
   tokens: "make browser tokens for users, and sign-in links",
+  manage_agents: "make agents, and change and remove those that this key has made",
   admin: "the sessions of all keys, and what the CLI wrote beside its protocol",
 };
 
@@ -54,9 +55,9 @@ const keyHelp = `Service keys: for servers, scripts and people, never for browse
   npx sluice key list
   npx sluice key revoke NAME
 
-Scopes (without --scopes all but admin):
+Scopes (without --scopes all but manage_agents and admin):
 ${Object.entries(scopeHelp)
-  .map(([scope, text]) => `  ${scope.padEnd(13)}${text}`)
+  .map(([scope, text]) => `  ${scope.padEnd(15)}${text}`)
   .join("\n")}
 
 Agents: those that the key may use (without --agents all).

@@ -1,6 +1,15 @@
 // What a service key may be allowed to do. Free of zod.
 
-export const scopes = ["turns", "transcripts", "agents", "approvals", "usage", "tokens", "admin"] as const;
+export const scopes = [
+  "turns",
+  "transcripts",
+  "agents",
+  "approvals",
+  "usage",
+  "tokens",
+  "manage_agents",
+  "admin",
+] as const;
 
 export type Scope = (typeof scopes)[number];
 
@@ -18,7 +27,9 @@ export const toolScopes = {
 export type ToolName = keyof typeof toolScopes;
 
 /** What keys of SLUICE_KEYS may do, and keys that are made without saying. */
-export const ordinaryScopes: readonly Scope[] = scopes.filter((scope) => scope !== "admin");
+export const ordinaryScopes: readonly Scope[] = scopes.filter(
+  (scope) => scope !== "manage_agents" && scope !== "admin",
+);
 
 /** What a person in a browser may do, with a token of their page's server: never more, whatever the key may. */
 export const browserScopes: readonly Scope[] = ["turns", "transcripts", "approvals"];

@@ -181,11 +181,19 @@ export function createAgents(deps: AgentsDeps): Agents {
     });
   }
 
-  /** A caller who is limited to other agents hears nothing of this one, not even that somebody is changing it. */
+  /**
+   * [A4] One that was made with another key is that key's, or an administrator's. A caller who is limited to other agents hears nothing of this one, not
+   * even that somebody is changing it.
+   */
   function changeable(caller: Caller, name: string): StoredAgent {
     registry.find(name, caller.agents);
     const stored = registry.stored(name);
-    if (stored) return stored;
+    if (stored && (stored.madeBy === caller.key || caller.reach === "all")) return stored;
+    if (stored)
+      throw new GatewayError(
+        "forbidden",
+        `This agent was made with the key "${stored.madeBy}". Only that key, or one with the scope "admin", changes or removes it.`,
+      );
     throw new GatewayError("forbidden", "This agent is of the configuration file, and can be changed only there.");
   }
 

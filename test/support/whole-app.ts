@@ -77,7 +77,7 @@ export interface WholeAppOptions {
 
 export const host = "gateway.example";
 
-/** The secret of the key `main`, which may do what keys of SLUICE_KEYS may. */
+/** The secret of the key `main`, which may do what keys of SLUICE_KEYS may, and make agents. */
 export const mainKey = "main-secret-0123456789";
 /** That of `boss`, an administrator. */
 export const bossKey = "boss-secret-0123456789";
@@ -116,7 +116,7 @@ export async function openWholeApp(options: WholeAppOptions = {}): Promise<Whole
   const sessions = createSessions({ store, log, turns, pool, registry, places, newTurnId, now });
   const keys = await createKeyRing({
     fixed: [
-      { name: "main", hash: hashSecret(mainKey), scopes: ordinaryScopes, agents: null },
+      { name: "main", hash: hashSecret(mainKey), scopes: [...ordinaryScopes, "manage_agents"], agents: null },
       { name: "boss", hash: hashSecret(bossKey), scopes: [...ordinaryScopes, "admin"], agents: null },
       {
         name: visitorKey,

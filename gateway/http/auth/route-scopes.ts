@@ -29,10 +29,10 @@ export const routeScopes: Readonly<Record<string, Scope | null>> = {
   "GET /api/approvals": "approvals",
   "POST /api/approvals/:approval": "approvals",
   "GET /api/agents": "agents",
-  "POST /api/agents": "agents",
+  "POST /api/agents": "manage_agents",
   "GET /api/agents/:name": "agents",
-  "PATCH /api/agents/:name": "agents",
-  "DELETE /api/agents/:name": "agents",
+  "PATCH /api/agents/:name": "manage_agents",
+  "DELETE /api/agents/:name": "manage_agents",
   "GET /api/agents/:name/changes": "agents",
   "POST /api/agents/:name/message": "turns",
   "POST /api/attachments": "turns",
@@ -44,10 +44,13 @@ export const routeScopes: Readonly<Record<string, Scope | null>> = {
   "POST /mcp": null,
 };
 
-/** Routes that another scope opens as well: whoever reads transcripts gets what they refer to. */
+/** Routes that another scope opens as well: who reads transcripts gets what they refer to, and an administrator manages agents. */
 export const secondScopes: Readonly<Record<string, Scope>> = {
   "GET /api/sessions/:session": "transcripts",
   "GET /api/attachments/:hash": "transcripts",
+  "POST /api/agents": "admin",
+  "PATCH /api/agents/:name": "admin",
+  "DELETE /api/agents/:name": "admin",
 };
 
 /** Refuses a caller whose key does not have the scope of the route that this request will meet. Behind authentication, before all routes. */
@@ -59,7 +62,10 @@ export const checkScope: MiddlewareHandler<Env> = async (c, next) => {
   const scope = route === undefined ? null : (routeScopes[route] ?? null);
   const wanted = [scope, secondScopes[route ?? ""]].filter((one) => one !== undefined && one !== null);
   if (scope !== null && !wanted.some((one) => c.get("identity").scopes.has(one)))
-    throw new GatewayError("forbidden", `This needs a key with the scope "${scope}".`);
+    throw new GatewayError(
+      "forbidden",
+      `This needs a key with the scope "${scope}": npx sluice key add NAME --scopes ${scope}`,
+    );
   await next();
 };
 

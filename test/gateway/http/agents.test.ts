@@ -423,9 +423,48 @@ describe("[A5] what the API cannot do", () => {
     expect(await app.store.agents(gatewayCaller)).toEqual([]);
   });
 
+  test("[A4] an agent that another key made is changed and removed by an administrator alone", async () => {
+    await open();
+    await create({ name: "coder", model: "sonnet" });
+    const waiting = await tell("coder");
+    const driver = await runningDriver(waiting.session);
+    const other = await app.addKey("other", { scopes: ["turns", "agents", "manage_agents"] });
+    for (const init of [{ json: { model: "opus" }, method: "PATCH" }, { method: "DELETE" }])
+      expect(await refusal("/api/agents/coder?force=true", { ...init, key: other })).toEqual([
+        403,
+        "forbidden",
+        undefined,
+      ]);
+    expect((await get("coder"))["model"]).toBe("sonnet");
+    expect(await app.json(`/api/turns/${waiting.turn}`, { key: mainKey })).toMatchObject({ state: "running" });
+    // It does make its own.
+    expect((await app.request("/api/agents", { key: other, json: { name: "theirs" } })).status).toBe(201);
+    expect((await app.request("/api/agents/theirs", { key: other, method: "DELETE" })).status).toBe(200);
+    expect((await app.request("/api/agents/coder?force=true", { key: bossKey, method: "DELETE" })).status).toBe(200);
+    await until("its process to end", () => driver.isEnded);
+  });
+
+  test("[A4] a key that was made without saying sees agents, and makes, changes and removes none", async () => {
+    await open();
+    await create({ name: "coder" });
+    const key = await app.addKey("ordinary");
+    expect((await app.request("/api/agents", { key })).status).toBe(200);
+    for (const [path, init] of [
+      ["/api/agents", { json: { name: "mine" } }],
+      ["/api/agents/coder", { json: {}, method: "PATCH" }],
+      ["/api/agents/coder", { method: "DELETE" }],
+    ] as const) {
+      const reply = await app.request(path, { ...init, key });
+      expect([reply.status, await reply.json()]).toMatchObject([
+        403,
+        { detail: expect.stringContaining("--scopes manage_agents") },
+      ]);
+    }
+  });
+
   test("[A4] go beyond a key's own agents: it sees, makes and changes no other", async () => {
     await open();
-    const key = await app.addKey("limited", { agents: ["mine", "other"] });
+    const key = await app.addKey("limited", { agents: ["mine", "other"], scopes: ["agents", "manage_agents"] });
     const names = async () =>
       (await app.json<{ agents: AgentJson[] }>("/api/agents", { key })).agents.map(({ name }) => name);
     expect(await names()).toEqual(["other"]);

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { routeScopes } from "../../../../gateway/http/auth/route-scopes.ts";
+import { ordinaryScopes } from "../../../../gateway/protocol/scopes.ts";
 import { question } from "../../../support/approval-drafts.ts";
 import { copyRepository } from "../../../support/git-scene.ts";
 import { readAgent } from "../../../support/real-cli.ts";
@@ -69,6 +70,7 @@ const named = Object.keys(routeScopes).filter(
   (route) => route.includes(":") && !route.includes(":name") && routeScopes[route] !== "admin",
 );
 const ofAgents = Object.keys(routeScopes).filter((route) => route.includes(":name"));
+const managing = [...ordinaryScopes, "manage_agents"] as const;
 const parts = { session: "session", turn: "turn", approval: "approval", hash: "hash" } as const;
 
 type Ids = Pick<Owned, keyof typeof parts>;
@@ -94,8 +96,8 @@ describe("[A4] [CVE-2026-31950] [CVE-2026-45349] what is somebody else's", () =>
     const [method, path] = route.split(" ") as [string, string];
     const ann = await own("ann", mainKey);
     const bob = await own("bob", mainKey);
-    const otherKey = await app.addKey("other", {});
-    const limited = await app.addKey("limited", { agents: ["other"] });
+    const otherKey = await app.addKey("other", { scopes: managing });
+    const limited = await app.addKey("limited", { agents: ["other"], scopes: managing });
     const strangers: Record<string, AppRequest & { query?: string }> = {
       "another user's token": { key: bob.token },
       "another user, by the key": { key: mainKey, query: "user=bob" },
@@ -183,7 +185,7 @@ describe("[A4] an agent that a key is not for", () => {
     const workspace = join(app.folder, "repository");
     copyRepository(workspace);
     await app.json("/api/agents", { key: mainKey, json: { name: "made", workspace, worktree: true } });
-    const limited = await app.addKey("limited", { agents: ["other"] });
+    const limited = await app.addKey("limited", { agents: ["other"], scopes: managing });
     const json = bodies[route];
     const send = async (name: string, key: string) => {
       const reply = await app.request(path.replace(":name", name), { key, method, ...(json && { json }) });
