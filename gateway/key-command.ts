@@ -12,7 +12,7 @@ import type { Store } from "./store/port.ts";
 import { openSqliteStore } from "./store/sqlite.ts";
 
 export interface KeyOptions {
-  /** Comma separated; all but `admin` where there are none. */
+  /** Comma separated; all but `manage_agents` and `admin` where there are none. */
   readonly scopes?: string | undefined;
   /** Comma separated; all where there are none. */
   readonly agents?: string | undefined;
