@@ -19,7 +19,7 @@ export interface EntryFolder {
   /** The variable that the sweep finds processes by. */
   readonly mark: Readonly<Record<string, string>>;
   /** Files for the gateway's own use: no process is given them. */
-  keep(files: Readonly<Record<string, string>>): void;
+  keep(files: Readonly<Record<string, string | Uint8Array>>): void;
 }
 
 export function bareEntry(binary: string, command: Command, { stdin, stderr }: EntryFolder): Entry {

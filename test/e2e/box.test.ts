@@ -120,16 +120,24 @@ describe("[A9] a bubblewrap that cannot make boxes is refused, with what to do",
       /AppArmor/,
     ],
     [
-      "one whose boxes do not hold",
-      // Without an option that it should have heeded.
-      () =>
-        bubblewrapOf(
-          `[ "$1" = --version ] || { tr '\\0' '\\n' <&6 | grep -v unshare-pid | tr '\\n' '\\0' >"$0.args"; exec 6<"$0.args"; }; exec /usr/bin/bwrap "$@"`,
-        ),
+      "one whose boxes see the host's processes",
+      () => heedless("grep -v unshare-pid"),
       /does not hold here: .*it sees processes of the host/,
       /ordinary user/,
     ],
+    [
+      "one whose boxes have all system calls",
+      () => heedless("sed '/--seccomp/,+1d'"),
+      /does not hold here: it has all system calls\./,
+      /ordinary user/,
+    ],
   ];
+
+  /** One that does not heed an option: `filter` takes it out of them, a line each. */
+  function heedless(filter: string): string {
+    const without = `tr '\\0' '\\n' <&6 | ${filter} | tr '\\n' '\\0' >"$0.args"; exec 6<"$0.args"`;
+    return bubblewrapOf(`[ "$1" = --version ] || { ${without}; }; exec /usr/bin/bwrap "$@"`);
+  }
 
   function setuidCopy(): string {
     const folder = newFolder(scene, "bwrap");

@@ -3,6 +3,7 @@ import { execFile } from "node:child_process";
 import { realpathSync, statSync } from "node:fs";
 import { promisify } from "node:util";
 import { findOnPath } from "../locate.ts";
+import { filteredProcessors } from "./call-filter.ts";
 
 export interface Bubblewrap {
   readonly path: string;
@@ -29,6 +30,8 @@ export class NoBox extends Error {
 export async function findBubblewrap(path: string | undefined): Promise<Bubblewrap> {
   if (process.platform !== "linux")
     throw new NoBox("Boxes need Linux.", "Run the gateway on Linux, or in a Linux virtual machine.");
+  if (!filteredProcessors.includes(process.arch))
+    throw new NoBox(`Boxes need an x86-64 or ARM64 processor, and this is ${process.arch}.`, "Run the gateway on one.");
   const found = findOnPath("bwrap", path ?? "");
   if (found === undefined) throw new NoBox("bubblewrap (bwrap) was not found on PATH.", install);
   const real = realpathSync(found);

@@ -3,6 +3,7 @@
 import type { Command } from "../command.ts";
 import { quoted, type Entry, type EntryFolder } from "../entry.ts";
 import type { FileOwner } from "../ownership.ts";
+import { keyringFilter } from "./call-filter.ts";
 import { asArgsFile, bubblewrapOptions, type BoxPlan } from "./mounts.ts";
 
 export interface BoxedEntry {
@@ -27,19 +28,21 @@ const heedHangUp = "env --default-signal=HUP";
 /** Its environment comes as a script, so that it is in no argument and in no other process's environment. */
 const takeOver = `eval "$(cat <&3)"; exec ${heedHangUp} "$0" "$@" <&4 >&5 3<&- 4<&- 5>&-`;
 
-/** The command line of a boxed process. Writes the two files that the shell reads, and removes, at its start. */
+/** The command line of a boxed process. Writes the files that the shell opens, and removes, at its start. */
 export function boxedEntry(
   { bubblewrap, plan, cli, drop }: BoxedEntry,
   command: Pick<Command, "args" | "env">,
   folder: EntryFolder,
 ): Entry {
-  const [environment, options] = [`${folder.path}/environment`, `${folder.path}/options`];
-  folder.keep({
+  const kept = {
     environment: takeOverScript(command.env, plan.workspace),
-    options: asArgsFile(bubblewrapOptions(plan)),
-  });
-  const open = `exec 3<${quoted(environment)} 4<${quoted(folder.stdin)} 5>&1 6<${quoted(options)}`;
-  const forget = `rm -f ${quoted(environment)} ${quoted(options)}`;
+    options: asArgsFile([...bubblewrapOptions(plan), "--seccomp", "7"]),
+    calls: keyringFilter(),
+  };
+  folder.keep(kept);
+  const path = (name: keyof typeof kept) => quoted(`${folder.path}/${name}`);
+  const open = `exec 3<${path("environment")} 4<${quoted(folder.stdin)} 5>&1 6<${path("options")} 7<${path("calls")}`;
+  const forget = `rm -f ${path("environment")} ${path("options")} ${path("calls")}`;
   const script = `${ignoreHangUp}; ${open}; ${forget}; exec "$0" "$@" </dev/null >/dev/null 2>${quoted(folder.stderr)}`;
   const rights = drop ? dropRights(drop) : [];
   return {

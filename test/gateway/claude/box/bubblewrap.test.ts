@@ -46,3 +46,14 @@ test.each(faults)("%s is a fault that says what to do", async (_, path, message,
   expect((fault as NoBox).message).toMatch(message);
   expect((fault as NoBox).mend).toMatch(mend);
 });
+
+test("a processor whose system calls are not filtered has no boxes", async () => {
+  const own = Object.getOwnPropertyDescriptor(process, "arch")!;
+  Object.defineProperty(process, "arch", { ...own, value: "riscv64" });
+  try {
+    const found = findBubblewrap(pathWith("echo bubblewrap 0.9.0"));
+    await expect(found).rejects.toThrow(/x86-64 or ARM64 processor, and this is riscv64/);
+  } finally {
+    Object.defineProperty(process, "arch", own);
+  }
+});

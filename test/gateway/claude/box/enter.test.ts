@@ -9,7 +9,7 @@ import type { BoxPlan } from "../../../../gateway/claude/box/mounts.ts";
 import type { Entry } from "../../../../gateway/claude/entry.ts";
 import { makePrivateFolder, type PrivateFolder } from "../../../../gateway/claude/run-folder.ts";
 import { boxUser, isRoot } from "../../../support/in-box.ts";
-import { lacksBubblewrap } from "../../../support/programs.ts";
+import { lacksBubblewrap, lacksPython } from "../../../support/programs.ts";
 
 let run: string;
 let folder: PrivateFolder;
@@ -49,7 +49,8 @@ test("[P2] neither the environment nor what is mounted is in an argument, or in 
   expect(isBoxed).toBe(true);
   expect(JSON.stringify({ args, env })).not.toMatch(/TOKEN|quoted|srv/);
   expect(env).toEqual({ PATH: "/usr/bin:/bin", ...folder.mark });
-  for (const name of ["environment", "options"]) expect(statSync(join(folder.path, name)).mode & 0o777).toBe(0o600);
+  for (const name of ["environment", "options", "calls"])
+    expect(statSync(join(folder.path, name)).mode & 0o777).toBe(0o600);
 });
 
 describe.skipIf(lacksBubblewrap)("in a real box", () => {
@@ -72,8 +73,21 @@ describe.skipIf(lacksBubblewrap)("in a real box", () => {
     expect(lines.join("\n")).not.toContain("input");
     // Of the first program root's box shows nothing at all; and none of the numbers that were used on the way is open.
     expect(lines).not.toContain("1 quoted");
-    for (const fd of ["4", "5", "6"]) expect(lines).not.toContain(fd);
+    for (const fd of ["4", "5", "6", "7"]) expect(lines).not.toContain(fd);
   });
+
+  test.skipIf(lacksPython)(
+    "[A9] there are no kernel keyrings, for a program of another processor's calls neither",
+    () => {
+      // keyctl(KEYCTL_GET_KEYRING_ID, KEY_SPEC_USER_KEYRING), as the machine's own call and as one of x32.
+      const look = `import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+for number in [250, 250 | 1 << 30] if os.uname().machine == "x86_64" else [219]:
+    print(libc.syscall(number, 0, -4, 0), os.strerror(ctypes.get_errno()))`;
+      const { stdout } = start(enter(`python3 -c "$CODE"`, { ...secret, CODE: look }));
+      expect(new Set(stdout.trim().split("\n"))).toEqual(new Set(["-1 Function not implemented"]));
+    },
+  );
 
   test("what it says on stderr, and bubblewrap's own words, come by the file that is for them", () => {
     expect(start(enter("echo words >&2; exit 7"))).toMatchObject({ stdout: "", status: 7, stderr: "words\n" });

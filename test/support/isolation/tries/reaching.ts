@@ -104,7 +104,6 @@ for mark in ${marksOf(at)}:
     if key > 0 and call("keyctl", read, key, buffer, 4096) > 0: found(buffer.raw)`),
     ],
     finds: ["neighbour.keyring", "bystander.keyring"],
-    openIn: ["root"],
   },
   {
     title: "keys in the kernel keyring of the login that started the gateway",
@@ -115,7 +114,6 @@ buffer = ctypes.create_string_buffer(4096)
 if key > 0 and call("keyctl", read, key, buffer, 4096) > 0: found(buffer.raw)`),
     ],
     finds: "session-keyring",
-    openIn: ["root", "user"],
   },
 ];
 
