@@ -6,7 +6,7 @@ import { createSessionBox, type BoxMaker, type ProcessBox } from "../claude/box/
 import { credentialVariables } from "../claude/command.ts";
 import { StartFailure, type BoxOpener } from "../claude/launch.ts";
 import { failure } from "../claude/outcome.ts";
-import { giveAll, type FileOwner } from "../claude/ownership.ts";
+import { give, giveAll, type FileOwner } from "../claude/ownership.ts";
 import { openSessionFolder, type Device, type SessionFolder } from "../claude/session-folder.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
 import { missingPrograms } from "./programs.ts";
@@ -196,13 +196,31 @@ function settingMounts(folder: SessionFolder, configFolder: string): Mount[] {
 
 /**
  * Of a worktree's repository: all of its git folder to read, and to write what a commit on the agent's own branch needs. With those pieces alone `git
- * gc` would take every other branch for deleted.
+ * gc` would take every other branch for deleted. Throws a `ReachFault`.
  */
 function gitMounts({ common, entry }: NonNullable<Workplace["git"]>): Mount[] {
   return [
     { kind: "read", from: common, to: common },
     ...[entry, ...writtenIn(common)].map((path): Mount => ({ kind: "write", from: path, to: path })),
+    { kind: "read", from: placesOfObjects(common), to: placesOfObjects(common) },
   ];
+}
+
+/**
+ * The folder whose files tell every git of the repository, the operator's too, where there are more objects. A commit writes nothing there. It is made
+ * if it is not there, or a session could make it; a mount keeps it from being moved away.
+ */
+function placesOfObjects(common: string): string {
+  const objects = join(common, "objects");
+  const path = join(objects, "info");
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) {
+    mkdirSync(path);
+    give(path, lstatSync(objects));
+  } else if (!stat.isDirectory())
+    // It would be mounted wherever it leads to, and a session may have put it there.
+    throw new ReachFault("workspace", `${path} is no folder`, "Look who made it, remove it, and make a folder.");
+  return path;
 }
 
 function writtenIn(common: string): string[] {

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, symlinkSync } from "node:fs";
+import { mkdirSync, readdirSync, rmdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { AgentChanges } from "../../gateway/protocol/changes.ts";
@@ -15,16 +15,22 @@ import {
   type Turn,
 } from "../support/gateway.ts";
 import { giveToSessions } from "../support/owner.ts";
+import { lacksBubblewrap } from "../support/programs.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
 
 let scene: Scene;
 let repository: string;
+/** Where a repository names folders with more objects. */
+let places: string;
 let settings: GatewaySettings;
 let gateway: OwnGateway;
 beforeAll(async () => {
   scene = await openScene();
   repository = join(scene.folder, "repository");
+  places = join(repository, ".git/objects/info");
   copyRepository(repository);
+  // git makes it, and does without it.
+  rmSync(places, { recursive: true });
   giveToSessions(repository);
   const coder = { workspace: repository, worktree: true, allowed_tools: ["Bash"] };
   settings = {
@@ -73,6 +79,49 @@ describe("agents with worktrees and the real CLI", () => {
     }
     expect(textOf(repository, "README.md")).toBe("hello\n");
     expect(git("status", "--porcelain", "--branch")).toBe("## main\n");
+  });
+
+  test.skipIf(lacksBubblewrap)(
+    "[A9] none names a folder with more objects to the repository's git, and tidying up there harms nothing",
+    async () => {
+      const tries = [
+        'echo /elsewhere >"$objects/info/alternates"',
+        'mv "$objects/info" "$objects/moved"',
+        'rm -rf "$objects/info"',
+        "git commit-graph write --reachable",
+        "git gc --prune=now",
+      ];
+      const work = [
+        'objects=$(git rev-parse --git-common-dir)/objects; test -d "$objects/info" || exit 9',
+        ...tries.map((one) => `${one} && echo done: '${one}'`),
+        "git repack -d --quiet; git update-server-info; echo more >more.txt; git add more.txt",
+        `git ${me} commit -qm "after all that" && git log -1 --format=%s && git fsck --full 2>&1`,
+      ];
+      const { answer } = await tell("red", `${bash(work.join("\n"))}\ndemo:text SAID {{1}}`);
+      expect(answer).toContain("after all that");
+      expect(answer).not.toMatch(/done:|exit code 9|missing|corrupt/i);
+      expect(readdirSync(places)).toEqual([]);
+      git("fsck", "--full", "--strict");
+      expect(git("for-each-ref", "--format=%(refname:short)").split("\n")).toEqual(
+        expect.arrayContaining(["main", "sluice/blue", "sluice/red"]),
+      );
+      expect(git("log", "-1", "--format=%s", "sluice/red")).toBe("after all that\n");
+    },
+  );
+
+  test.skipIf(lacksBubblewrap)("[A9] a link in that folder's place is not followed: nothing is started", async () => {
+    const agents = [{ name: "green", workspace: repository, worktree: true }];
+    rmdirSync(places);
+    symlinkSync(scene.folder, places);
+    const other = await openGateway(scene, { agents, dataFolder: newFolder(scene, "data") });
+    try {
+      const turn = await other.ended((await other.post("hello", { agent: "green" })).turn);
+      expect(turn).toMatchObject({ state: "failed", code: "spawn_failed" });
+      expect(turn["message"]).toContain("`workspace`");
+    } finally {
+      await other.close();
+      rmSync(places);
+    }
   });
 
   test("the next gateway goes on in the same worktree with the same session, and keeps what was not committed", async () => {

@@ -73,7 +73,6 @@ const rows: readonly Try[] = [
       bash(`mkdir -p ${common}/objects/info; echo '/${mark}' > ${common}/objects/info/alternates && ${sayThrough}`),
     ],
     does: (at) => fileHas(join(at.project, ".git/objects/info/alternates"), mark),
-    openIn: ["root", "user"],
   },
 ];
 
