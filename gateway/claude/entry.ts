@@ -16,6 +16,8 @@ export interface EntryFolder {
   readonly path: string;
   readonly stdin: string;
   readonly stderr: string;
+  /** What bubblewrap has for stderr, up to a NUL: see `boxedEntry`. */
+  readonly words: string;
   /** The variable that the sweep finds processes by. */
   readonly mark: Readonly<Record<string, string>>;
   /** Files for the gateway's own use: no process is given them. */

@@ -1,5 +1,5 @@
 // [P3] One CLI process as an operating-system thing: a PTY for stdout and the controlling terminal, a FIFO for stdin, a FIFO for
-// stderr that is kept as a ring. It knows nothing of turns. Why each part is as it is: README.md beside this file.
+// stderr, and one for bubblewrap's words, that are kept as a ring. It knows nothing of turns. Why each part is as it is: README.md beside this file.
 import { closeSync, constants, openSync } from "node:fs";
 import { Socket } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
@@ -51,7 +51,8 @@ export interface StartOptions {
 const stderrRingBytes = 64 * 1024;
 
 export function startProcess({ entry, folder, onLines, maxLineBytes }: StartOptions): ClaudeProcess {
-  const { stdinFd, stderrFd } = openFifos(folder);
+  const fifos = openFifos([folder.stdin, folder.stderr, ...(entry.isBoxed ? [folder.words] : [])]);
+  const [stdinFd, stderrFd, wordsFd] = fifos as [number, number, number?];
   let pty: ReturnType<typeof spawnPty> | undefined;
   try {
     pty = spawnPty(entry.file, [...entry.args], {
@@ -65,8 +66,7 @@ export function startProcess({ entry, folder, onLines, maxLineBytes }: StartOpti
   } catch (error) {
     // A full disk: what cannot be noted must not run, since no sweep would find it.
     if (pty) signalIfThere(pty.pid, "SIGKILL");
-    closeSync(stdinFd);
-    closeSync(stderrFd);
+    for (const fd of fifos) closeSync(fd);
     folder.remove();
     throw error;
   }
@@ -75,7 +75,7 @@ export function startProcess({ entry, folder, onLines, maxLineBytes }: StartOpti
 
   const stdin = new Socket({ fd: stdinFd, readable: false, writable: true });
   stdin.on("error", () => stdin.destroy());
-  const ring = collectStderr(stderrFd);
+  const ring = collectWords(stderrFd, wordsFd);
   const reader = createLineReader(maxLineBytes);
   pty.onData((chunk) => {
     const lines = reader.push(chunk as unknown as Buffer);
@@ -127,13 +127,13 @@ function endWhenHungUp(pty: ReturnType<typeof spawnPty>, exited: Promise<Exit>):
 }
 
 /** Both ends are opened here and without waiting, so that the shell's own open does not block, and the other end never hangs up. */
-function openFifos({ stdin, stderr }: PrivateFolder): { stdinFd: number; stderrFd: number } {
-  const open = (path: string) => openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
-  const stdinFd = open(stdin);
+function openFifos(paths: readonly string[]): number[] {
+  const opened: number[] = [];
   try {
-    return { stdinFd, stderrFd: open(stderr) };
+    for (const path of paths) opened.push(openSync(path, constants.O_RDWR | constants.O_NONBLOCK));
+    return opened;
   } catch (error) {
-    closeSync(stdinFd);
+    for (const fd of opened) closeSync(fd);
     throw error;
   }
 }
@@ -144,14 +144,28 @@ function exitOf(code: number, signal: number | undefined, { isBoxed }: Entry): E
   return isSignal ? { code: 0, signal: code - 128 } : { code, signal: signal ?? 0 };
 }
 
-function collectStderr(fd: number): { tail: () => string; close: () => void } {
-  const socket = new Socket({ fd, readable: true, writable: false });
+/** Of `wordsFd` only what comes before a NUL: with it bubblewrap's part is over, and whatever writes there later is no word of its. */
+function collectWords(stderrFd: number, wordsFd: number | undefined): { tail: () => string; close: () => void } {
   let ring = Buffer.alloc(0);
-  socket.on("data", (chunk) => {
+  const add = (chunk: Buffer) => {
     ring = Buffer.concat([ring, chunk]).subarray(-stderrRingBytes);
-  });
-  socket.on("error", () => socket.destroy());
-  return { tail: () => ring.toString("utf8"), close: () => void socket.destroy() };
+  };
+  const readers = [read(stderrFd, add)];
+  if (wordsFd !== undefined) {
+    const words = read(wordsFd, (chunk) => {
+      const end = chunk.indexOf(0);
+      add(end < 0 ? chunk : chunk.subarray(0, end));
+      if (end >= 0) words.destroy();
+    });
+    readers.push(words);
+  }
+  return { tail: () => ring.toString("utf8"), close: () => readers.forEach((reader) => reader.destroy()) };
+}
+
+function read(fd: number, onData: (chunk: Buffer) => void): Socket {
+  const socket = new Socket({ fd, readable: true, writable: false });
+  socket.on("data", onData).on("error", () => socket.destroy());
+  return socket;
 }
 
 interface Running {

@@ -33,13 +33,18 @@ export interface PrivateFolder extends EntryFolder {
 export async function makePrivateFolder(runFolder: string, owner?: FileOwner): Promise<PrivateFolder> {
   const marker = randomUUID();
   const path = join(runFolder, marker);
-  const [stdin, stderr, files] = [join(path, "stdin"), join(path, "stderr"), join(path, "files")];
+  const [stdin, stderr, words, files] = ["stdin", "stderr", "words", "files"].map((name) => join(path, name)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
   const give = (made: string) => owner && chownSync(made, owner.uid, owner.gid);
   mkdirSync(path, { recursive: true, mode: 0o700 });
   try {
     mkdirSync(files, { mode: 0o700 });
     give(files);
-    await promisify(execFile)("mkfifo", ["-m", "600", stdin, stderr]);
+    await promisify(execFile)("mkfifo", ["-m", "600", stdin, stderr, words]);
   } catch (error) {
     removeFolder(path);
     throw error;
@@ -50,6 +55,7 @@ export async function makePrivateFolder(runFolder: string, owner?: FileOwner): P
     path,
     stdin,
     stderr,
+    words,
     files,
     write(named) {
       for (const [name, content] of Object.entries(named)) {

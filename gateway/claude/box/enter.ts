@@ -1,5 +1,5 @@
-// [A9, P2] How a process gets into its box. The shell opens what the CLI alone is to hold (stdin, the terminal, its environment) under numbers that
-// bubblewrap's own processes close, so that neither is to be found in the box's first process, which its tools can look into.
+// [A9, P2] How a process gets into its box. The shell opens what the CLI alone is to hold (stdin, stderr, the terminal, its environment) under numbers
+// that bubblewrap's own processes close, so that none is to be found in the box's first process, which its tools can look into.
 import type { Command } from "../command.ts";
 import { quoted, type Entry, type EntryFolder } from "../entry.ts";
 import type { FileOwner } from "../ownership.ts";
@@ -25,10 +25,16 @@ const plainPath = "/usr/bin:/bin";
 const ignoreHangUp = "trap '' HUP";
 const heedHangUp = "env --default-signal=HUP";
 
-/** Its environment comes as a script, so that it is in no argument and in no other process's environment. */
-const takeOver = `eval "$(cat <&3)"; exec ${heedHangUp} "$0" "$@" <&4 >&5 3<&- 4<&- 5>&-`;
+/**
+ * Its environment comes as a script, so that it is in no argument and in no other process's environment. The NUL is the end of what bubblewrap, and
+ * this, have to say: no tool has run yet.
+ */
+const takeOver = `eval "$(cat <&3)"; printf '\\0' >&2; exec ${heedHangUp} "$0" "$@" <&4 >&5 2>&8 3<&- 4<&- 5>&- 8>&-`;
 
-/** The command line of a boxed process. Writes the files that the shell opens, and removes, at its start. */
+/**
+ * The command line of a boxed process. Writes the files that the shell opens, and removes, at its start. The box's first process has `folder.words` for
+ * stderr, and tools may write there what they like: only what comes before a NUL is bubblewrap's.
+ */
 export function boxedEntry(
   { bubblewrap, plan, cli, drop }: BoxedEntry,
   command: Pick<Command, "args" | "env">,
@@ -41,9 +47,9 @@ export function boxedEntry(
   };
   folder.keep(kept);
   const path = (name: keyof typeof kept) => quoted(`${folder.path}/${name}`);
-  const open = `exec 3<${path("environment")} 4<${quoted(folder.stdin)} 5>&1 6<${path("options")} 7<${path("calls")}`;
+  const open = `exec 3<${path("environment")} 4<${quoted(folder.stdin)} 5>&1 6<${path("options")} 7<${path("calls")} 8>${quoted(folder.stderr)}`;
   const forget = `rm -f ${path("environment")} ${path("options")} ${path("calls")}`;
-  const script = `${ignoreHangUp}; ${open}; ${forget}; exec "$0" "$@" </dev/null >/dev/null 2>${quoted(folder.stderr)}`;
+  const script = `${ignoreHangUp}; ${open}; ${forget}; exec "$0" "$@" </dev/null >/dev/null 2>${quoted(folder.words)}`;
   const rights = drop ? dropRights(drop) : [];
   return {
     file: "/bin/sh",

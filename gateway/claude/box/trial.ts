@@ -51,17 +51,18 @@ export async function tryBox({ maker, user, dataFolder, runFolder, covers, netwo
     // Nothing is sent: what is mounted as the socket may be anything.
     const apiSocket = network === "none" ? "/dev/null" : undefined;
     const box = createSessionBox(maker, { ...content, login: undefined, apiSocket }, {});
-    const words = join(folder.path, "words");
+    const [words, stderr] = [join(folder.path, "of-bubblewrap"), join(folder.path, "of-the-box")];
     const env = { HOME: "/session/home", PATH: "/usr/bin:/bin" };
     const unreadable = maker.cli.isUnreadable ? cliInBox : "";
     const entry = box.enter(
       { args: ["-c", script, "sh", dataFolder, unreadable, filtersHere()], env },
-      { ...folder, stdin: "/dev/null", stderr: words },
+      { ...folder, stdin: "/dev/null", stderr, words },
       "/bin/sh",
     );
     const said = await run(entry.file, entry.args, entry.env);
     const faults = said.split("\n").filter((line) => line !== "" && line !== "done");
-    if (!said.endsWith("done\n")) throw doesNotStart(readFileSync(words, "utf8"));
+    if (!said.endsWith("done\n"))
+      throw doesNotStart([words, stderr].map((file) => readFileSync(file, "utf8")).join(""));
     if (faults.length > 0) throw new NoBox(`A box does not hold here: ${faults.join("; ")}.`, asOrdinaryUser);
   } finally {
     folder.remove();
@@ -107,7 +108,7 @@ const reasons: readonly (readonly [RegExp, string])[] = [
 ];
 
 function doesNotStart(words: string): NoBox {
-  const said = words.trim().split("\n").slice(-3).join(" ");
+  const said = words.replace("\0", "").trim().split("\n").slice(-3).join(" ");
   const mend = reasons.find(([pattern]) => pattern.test(said))?.[1] ?? asOrdinaryUser;
   return new NoBox(`bubblewrap cannot make a box here${said === "" ? "" : ` (${said})`}.`, mend);
 }

@@ -44,8 +44,9 @@ test("a private folder is closed to others, its files and FIFOs too", async () =
   folder.note(process.pid);
   const mode = (path: string) => (statSync(path).mode & 0o777).toString(8);
   expect(mode(folder.path)).toBe("700");
-  for (const path of [folder.stdin, folder.stderr, join(folder.files, "mcp.json")]) expect(mode(path)).toBe("600");
-  expect(statSync(folder.stdin).isFIFO() && statSync(folder.stderr).isFIFO()).toBe(true);
+  const fifos = [folder.stdin, folder.stderr, folder.words];
+  for (const path of [...fifos, join(folder.files, "mcp.json")]) expect(mode(path)).toBe("600");
+  expect(fifos.every((path) => statSync(path).isFIFO())).toBe(true);
   expect(readFileSync(join(folder.path, "pid"), "utf8")).toBe(`${process.pid} ${startTimeOf(process.pid)}`);
   folder.remove();
   expect(existsSync(folder.path)).toBe(false);

@@ -33,13 +33,14 @@ function enter(script: string, env: Record<string, string> = {}, more: Partial<B
   return boxedEntry(
     { bubblewrap: "/usr/bin/bwrap", plan: { ...plan, ...more }, cli: "/bin/sh", drop },
     { args: ["-c", script, "sh", "a b", "it's", "--args"], env },
-    { ...folder, stdin: join(run, "input"), stderr: join(run, "words") },
+    { ...folder, stdin: join(run, "input"), stderr: join(run, "stderr"), words: join(run, "words") },
   );
 }
 
 function start({ file, args, env, cwd }: Entry) {
   const { stdout, status } = spawnSync(file, args, { env, cwd, encoding: "utf8" });
-  return { stdout, status, stderr: readFileSync(join(run, "words"), "utf8") };
+  const [stderr, words] = ["stderr", "words"].map((name) => readFileSync(join(run, name), "utf8"));
+  return { stdout, status, stderr, words };
 }
 
 const secret = { TOKEN: "a 'quoted' $secret\nof `two` lines\\", PATH: "/usr/bin:/bin" };
@@ -64,7 +65,7 @@ describe.skipIf(lacksBubblewrap)("in a real box", () => {
 
   test("[A9] the files with the environment and the mounts are gone once it runs", () => {
     start(enter("true", secret));
-    expect(readdirSync(folder.path).toSorted()).toEqual(["files", "stderr", "stdin"]);
+    expect(readdirSync(folder.path).toSorted()).toEqual(["files", "stderr", "stdin", "words"]);
   });
 
   test("[A9] no process of the box but the program itself holds its input, or its environment", () => {
@@ -73,7 +74,7 @@ describe.skipIf(lacksBubblewrap)("in a real box", () => {
     expect(lines.join("\n")).not.toContain("input");
     // Of the first program root's box shows nothing at all; and none of the numbers that were used on the way is open.
     expect(lines).not.toContain("1 quoted");
-    for (const fd of ["4", "5", "6", "7"]) expect(lines).not.toContain(fd);
+    for (const fd of ["4", "5", "6", "7", "8"]) expect(lines).not.toContain(fd);
   });
 
   test.skipIf(lacksPython)(
@@ -89,16 +90,24 @@ for number in [250, 250 | 1 << 30] if os.uname().machine == "x86_64" else [219]:
     },
   );
 
-  test("what it says on stderr, and bubblewrap's own words, come by the file that is for them", () => {
-    expect(start(enter("echo words >&2; exit 7"))).toMatchObject({ stdout: "", status: 7, stderr: "words\n" });
+  test("what it says on stderr, and bubblewrap's own words, each come by the file that is for them", () => {
+    const program = start(enter("echo words >&2; exit 7"));
+    expect(program).toEqual({ stdout: "", status: 7, stderr: "words\n", words: "\0" });
     const missing = start(enter("true", {}, { mounts: [{ kind: "read", from: "/nowhere", to: "/x" }] }));
-    expect(missing).toMatchObject({ stdout: "", status: 1, stderr: expect.stringContaining("/nowhere") as string });
+    expect(missing).toMatchObject({ stdout: "", status: 1, stderr: "" });
+    expect(missing.words).toMatch(/^bwrap: [^\0]*\/nowhere[^\0]*$/);
+  });
+
+  test("[A9] the box's first process does not have the program's stderr, and what is written to its own comes after a NUL", () => {
+    const { stderr, words } = start(enter("echo forged >>/proc/1/fd/2; echo own >&2"));
+    expect(stderr).toMatch(isRoot ? /denied\nown\n$/ : /^own\n$/);
+    expect(words).toBe(isRoot ? "\0" : "\0forged\n");
   });
 
   test("a workspace that is not there, or closed, starts nothing", () => {
-    const { stdout, status, stderr } = start(enter("echo started", {}, { workspace: "/nowhere" }));
+    const { stdout, status, words } = start(enter("echo started", {}, { workspace: "/nowhere" }));
     expect({ stdout, status }).toEqual({ stdout: "", status: 126 });
-    expect(stderr).toContain("/nowhere");
+    expect(words).toContain("/nowhere");
   });
 
   test("200 mounts with long paths are no argument that would be too long", () => {

@@ -7,14 +7,17 @@ const ofTheCli = `own = int(os.environ.get("CLAUDE_PID") or 0)
 isBoxed = own < 100
 cli = {own, 2, 3} if isBoxed else {own}`;
 
-/** Writes a line to one of the CLI's descriptors. Only there its words have a `-`: the call itself has a `_`. */
+/**
+ * Writes a line to one of the CLI's descriptors, or of the box's first process. Only there its words have a `-`: the call itself has a `_`. Opened to
+ * read too, a FIFO that nobody reads does not wait for who does.
+ */
 const into = (fd: number, line: object) =>
   bash(
     [
       "sed s/forged_/forged-/g > line.txt <<'LINE'",
       JSON.stringify(line),
       "LINE",
-      `for pid in $CLAUDE_PID $PPID 1 2 3 4; do cat line.txt > /proc/$pid/fd/${fd} && break; done; sleep 0.2`,
+      `for pid in $CLAUDE_PID $PPID 1 2 3 4; do cat line.txt 1<> /proc/$pid/fd/${fd} && [ $pid != 1 ] && break; done; sleep 0.2`,
     ].join("\n"),
   );
 
@@ -117,8 +120,6 @@ const forging: readonly Try[] = [
     title: "words in the CLI's name to the operator, written to its stderr",
     calls: () => [into(2, { words: "forged_words" })],
     does: async (at, { stream, turn }) => `${stream}${await at.diagnosticsOf(turn)}`.includes("forged-words"),
-    // Through /proc/1/fd/2: the first process of the box, which belongs to the session's user there.
-    openIn: ["user"],
   },
   // Last: a plain CLI's turn is over then.
   {
