@@ -51,8 +51,7 @@ describe.skipIf(!isLong || lacksBubblewrap || lacksPython).each(formsHere)("by a
   test.each(rowsOf(form).map(({ title, row }) => [title, row] as const))("%s", (_, row) => {
     if (unboxed.leftOut.has(row))
       return console.warn(`LEFT OUT: this machine does not have what it needs: ${row.title}`);
-    const isOpen = row.openIn?.includes(form) ?? false;
-    expect(faultsOf(row, unboxed.outcomes.get(row)!, boxed.outcomes.get(row)!, isOpen)).toEqual([]);
+    expect(faultsOf(row, unboxed.outcomes.get(row)!, boxed.outcomes.get(row)!)).toEqual([]);
   });
 });
 

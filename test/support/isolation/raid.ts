@@ -36,17 +36,15 @@ function gotThrough({ leaks, found, isThrough, hasDone }: Outcome): string[] {
   ];
 }
 
-/** What is wrong with a try's results, without a box and in one; `isOpen`: it is known to get through. */
-export function faultsOf(one: Try, without: Outcome, within: Outcome, isOpen: boolean): string[] {
+/** What is wrong with a try's results, without a box and in one. */
+export function faultsOf(one: Try, without: Outcome, within: Outcome): string[] {
   const isProven = one.control === "bait" ? without.isBaited === true : hasSucceeded(without);
   if (!isProven) return [`it proves nothing, since without a box it does not succeed: ${without.words}`];
   const [answered, calls] = within.answered;
-  const got = gotThrough(within);
   return [
     ...(one.endsItself || answered === calls ? [] : [`in the box only ${answered} of ${calls} calls were answered`]),
     ...(one.endsItself || within.isBaited === without.isBaited ? [] : ["in the box its bait is not in place"]),
-    ...(isOpen ? [] : got.map((what) => `in the box it ${what}: ${within.words}`)),
-    ...(isOpen && got.length === 0 ? ["it does not get through any more: take `openIn` away"] : []),
+    ...gotThrough(within).map((what) => `in the box it ${what}: ${within.words}`),
   ];
 }
 

@@ -45,10 +45,7 @@ const allForms: readonly Form[] = ["root", "user"];
 
 /** The table for a page of the documentation: what is tried, and in which forms a box holds it. */
 export function triesAsMarkdown(): string {
-  const cell = (row: Try, form: Form) => {
-    if (!(row.forms ?? allForms).includes(form)) return "–";
-    return row.openIn?.includes(form) ? "**not held**" : "held";
-  };
+  const cell = (row: Try, form: Form) => ((row.forms ?? allForms).includes(form) ? "held" : "–");
   const lines = ({ name, tries }: Group) => [
     `### ${name}`,
     "",

@@ -71,8 +71,6 @@ export interface Try {
   readonly isToldToModel?: true;
   /** It does not depend on the user that the gateway runs as: one form is enough. */
   readonly isOnce?: true;
-  /** It gets through today, in these forms. Its test fails as soon as it does not. */
-  readonly openIn?: readonly Form[];
   /** It ends its own session's process, so its last call is never answered. */
   readonly endsItself?: true;
   /** Without a box it may end the gateway itself: it comes after all others. */
