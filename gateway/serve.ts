@@ -34,6 +34,7 @@ import { fixedKeys } from "./keys.ts";
 import { createLoginWatch, type LoginState } from "./login.ts";
 import { listen, localAddress, ownAddress, ownHost } from "./listen.ts";
 import { createEventLog } from "./log/event-log.ts";
+import { markOldWords } from "./old-words.ts";
 import { gatewayCaller, visitorKey, type Caller } from "./protocol/callers.ts";
 import { browserScopes, ordinaryScopes } from "./protocol/scopes.ts";
 import type { AgentConfig } from "./protocol/agents.ts";
@@ -216,6 +217,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
     }) as Server;
     const strays = { sessions: data.sessions, store, isLive: (session: string) => pool.has(session) };
     const keeping = keepTidy(config.limits.transcript_age_days, store, strays, logger);
+    const marking = markOldWords(store, ending.signal).catch((error: unknown) => onBug(error, "words"));
     opened.defer(() => {
       clearInterval(keyTimer);
       clearInterval(keeping);
@@ -250,6 +252,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
       await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 500).unref())]);
       server.closeAllConnections();
       isolation.close();
+      await marking;
       await store.close();
       data.release();
     };

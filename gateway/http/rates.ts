@@ -1,5 +1,5 @@
-// [T6] How much one caller gets: turns, uploads, sessions and tokens a minute, open streams; counted per service key, per user and per address, in memory. A
-// request that is refused here has cost nothing yet, and counts nowhere: one user's flood takes nothing from the others of its key.
+// [T6] How much one caller gets: turns, uploads, sessions, tokens and searches a minute, open streams, large replies on their way; counted per service key,
+// per user and per address, in memory. A request that is refused here has cost nothing yet, and counts nowhere: one user's flood takes nothing from the others of its key.
 // The headers: https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
 import type { Context } from "hono";
 import { RateLimiterMemory, type RateLimiterRes } from "rate-limiter-flexible";
@@ -8,6 +8,7 @@ import { visitorRate, type Limits, type Rate } from "../protocol/limits.ts";
 import { visitorKey, type Owner } from "../protocol/callers.ts";
 import { createAddresses } from "./address.ts";
 import type { Env } from "./env.ts";
+import { createUnsent, type Unsent } from "./unsent.ts";
 
 export interface Rates {
   /** Counts a turn that this caller asks for. Rejects with `too_many_requests`. Call it before anything is stored or started. */
@@ -18,19 +19,30 @@ export interface Rates {
   session(c: Context<Env>, caller: Owner): Promise<void>;
   /** The same for a token; `user` is the one that it is for. */
   token(c: Context<Env>, caller: Owner): Promise<void>;
+  /** The same for a search. */
+  search(c: Context<Env>, caller: Owner): Promise<void>;
+  /** Throws what `counted` would throw for this caller now, and counts nothing: before a request's body is read. */
+  check(counted: Counted, c: Context<Env>, caller: Owner): Promise<void>;
+  /** Counts a large reply, until it is sent or cut; throws `too_many_requests`. Without a socket nothing is counted. */
+  reader(c: Context<Env>, caller: Owner): void;
+  /** What readers have not taken yet. */
+  readonly unsent: Unsent;
   /** Counts a reply that stays open, until it is closed; throws `too_many_requests`. Without a socket nothing is counted. */
   stream(c: Context<Env>, caller: Owner): void;
 }
 
 /** Whom something is counted for. */
 interface Subject {
-  readonly kind: "address" | "key" | "user";
+  readonly kind: "address" | "key" | "user" | "all";
   readonly id: string;
   readonly rate: Rate;
+  /** How its limit is called: `rates.user` of the configuration. */
+  readonly name: string;
 }
 
 interface Count {
   readonly kind: Subject["kind"];
+  readonly name: string;
   readonly limit: number;
   readonly left: number;
   /** Until it is `limit` again; undefined where only the end of a stream frees a place. */
@@ -41,48 +53,75 @@ const minuteS = 60;
 /** An open stream may end at any time. */
 const streamRetryS = 5;
 
-export function createRates({ rates, trusted_proxies }: Pick<Limits, "rates" | "trusted_proxies">): Rates {
+type RatesLimits = Pick<Limits, "rates" | "trusted_proxies" | "readers" | "unsent_mb">;
+
+export function createRates({ rates, trusted_proxies, readers, unsent_mb }: RatesLimits): Rates {
   const addressOf = createAddresses(trusted_proxies);
 
   function subjectsOf(c: Context<Env>, { key, user }: Owner): Subject[] {
     const isVisitor = key === visitorKey;
     const address = addressOf(c);
-    const subjects: Subject[] = [{ kind: "key", id: key, rate: rates.key }];
+    const subjects: Subject[] = [{ kind: "key", id: key, rate: rates.key, name: "rates.key" }];
     // Without a socket, or when it is closed already, there is no address.
     if (address !== "")
       subjects.unshift({
         kind: "address",
         id: JSON.stringify([isVisitor, address]),
         rate: isVisitor ? visitorRate : rates.address,
+        name: isVisitor ? "visitor" : "rates.address",
       });
     if (user !== null)
-      subjects.push({ kind: "user", id: JSON.stringify([key, user]), rate: isVisitor ? visitorRate : rates.user });
+      subjects.push({
+        kind: "user",
+        id: JSON.stringify([key, user]),
+        rate: isVisitor ? visitorRate : rates.user,
+        name: isVisitor ? "visitor" : "rates.user",
+      });
     return subjects;
   }
-  const turns = createCounter("turns", "turns_per_minute");
-  const uploads = createCounter("uploads", "turns_per_minute");
-  const sessions = createCounter("sessions", "turns_per_minute");
-  const tokens = createCounter("tokens", "tokens_per_minute");
-  const openStreams = createPlaces();
+  const counters = {
+    turns: createCounter("turns", "turns_per_minute"),
+    uploads: createCounter("uploads", "turns_per_minute"),
+    sessions: createCounter("sessions", "turns_per_minute"),
+    tokens: createCounter("tokens", "tokens_per_minute"),
+    searches: createCounter("searches", "searches_per_minute"),
+  };
+  const openStreams = createPlaces("streams");
+  const openReaders = createPlaces("readers");
+  const everybody: Subject = { kind: "all", id: "", rate: { ...rates.key, readers }, name: "" };
+
+  const count = (counted: Counted) => (c: Context<Env>, caller: Owner) =>
+    counters[counted].take(c, subjectsOf(c, caller));
+  const untilClosed = (c: Context<Env>, open: () => () => void) => {
+    const outgoing = c.env?.outgoing;
+    // Whoever has gone already will not say so again: its place would be taken for good.
+    if (outgoing && !outgoing.destroyed) outgoing.once("close", open());
+  };
   return {
-    turn: (c, caller) => turns(c, subjectsOf(c, caller)),
-    upload: (c, caller) => uploads(c, subjectsOf(c, caller)),
-    session: (c, caller) => sessions(c, subjectsOf(c, caller)),
-    token: (c, caller) => tokens(c, subjectsOf(c, caller)),
-    stream(c, caller) {
-      const outgoing = c.env?.outgoing;
-      // Whoever has gone already will not say so again: its place would be taken for good.
-      if (outgoing && !outgoing.destroyed) outgoing.once("close", openStreams(subjectsOf(c, caller)));
-    },
+    turn: count("turns"),
+    upload: count("uploads"),
+    session: count("sessions"),
+    token: count("tokens"),
+    search: count("searches"),
+    check: (counted, c, caller) => counters[counted].check(c, subjectsOf(c, caller)),
+    stream: (c, caller) => untilClosed(c, () => openStreams(subjectsOf(c, caller))),
+    reader: (c, caller) => untilClosed(c, () => openReaders([everybody, ...subjectsOf(c, caller)])),
+    unsent: createUnsent(unsent_mb * 1024 * 1024),
   };
 }
 
-type Counted = "turns" | "uploads" | "sessions" | "tokens";
+/** What is counted by the minute. */
+export type Counted = "turns" | "uploads" | "sessions" | "tokens" | "searches";
+
+interface Counter {
+  take(c: Context<Env>, subjects: readonly Subject[]): Promise<void>;
+  check(c: Context<Env>, subjects: readonly Subject[]): Promise<void>;
+}
 
 function createCounter(
   what: Counted,
-  field: "turns_per_minute" | "tokens_per_minute",
-): (c: Context<Env>, subjects: readonly Subject[]) => Promise<void> {
+  field: "turns_per_minute" | "tokens_per_minute" | "searches_per_minute",
+): Counter {
   const limiters = new Map<string, RateLimiterMemory>();
   let last: Promise<unknown> = Promise.resolve();
 
@@ -93,12 +132,16 @@ function createCounter(
     return limiter;
   }
 
-  async function take(c: Context<Env>, subjects: readonly Subject[]): Promise<void> {
-    const policies = policy(what, subjects, field);
+  async function check(_: Context<Env>, subjects: readonly Subject[]): Promise<void> {
     for (const subject of subjects) {
       const count = countOf(subject, await limiterOf(subject).get(subject.id));
-      if (count.left === 0) throw tooMany(what, count, policies);
+      if (count.left === 0) throw tooMany(what, count, { field, policies: policy(what, subjects, field) });
     }
+  }
+
+  async function take(c: Context<Env>, subjects: readonly Subject[]): Promise<void> {
+    const policies = policy(what, subjects, field);
+    await check(c, subjects);
     const counts: Count[] = [];
     for (const subject of subjects) counts.push(countOf(subject, await limiterOf(subject).consume(subject.id)));
     const tightest = counts.toSorted((a, b) => a.left / a.limit - b.left / b.limit)[0]!;
@@ -108,32 +151,36 @@ function createCounter(
     c.header("RateLimit", rateLimit(what, tightest));
   }
 
-  function countOf({ kind, rate }: Subject, seen: RateLimiterRes | null): Count {
+  function countOf({ kind, rate, name }: Subject, seen: RateLimiterRes | null): Count {
     const limit = rate[field];
-    if (!seen || seen.msBeforeNext <= 0) return { kind, limit, left: limit };
-    return { kind, limit, left: Math.max(0, limit - seen.consumedPoints), resetS: Math.ceil(seen.msBeforeNext / 1000) };
+    if (!seen || seen.msBeforeNext <= 0) return { kind, name, limit, left: limit };
+    const left = Math.max(0, limit - seen.consumedPoints);
+    return { kind, name, limit, left, resetS: Math.ceil(seen.msBeforeNext / 1000) };
   }
 
   // One after the other: between the look at all counts and their change nobody else may come.
-  return (c, subjects) => {
-    const taken = last.then(() => take(c, subjects));
-    // Whoever asked gets the refusal; the next one has nothing to do with it.
-    last = taken.catch(() => {});
-    return taken;
+  return {
+    take(c, subjects) {
+      const taken = last.then(() => take(c, subjects));
+      // Whoever asked gets the refusal; the next one has nothing to do with it.
+      last = taken.catch(() => {});
+      return taken;
+    },
+    check,
   };
 }
 
 /** Takes a place for each subject, or throws; what it returns gives them back and is to be called once. */
-function createPlaces(): (subjects: readonly Subject[]) => () => void {
+function createPlaces(what: "streams" | "readers"): (subjects: readonly Subject[]) => () => void {
   const open = new Map<string, number>();
   const nameOf = ({ kind, id }: Subject) => `${kind} ${id}`;
   return (subjects) => {
-    const full = subjects.find((subject) => (open.get(nameOf(subject)) ?? 0) >= subject.rate.streams);
+    const full = subjects.find((subject) => (open.get(nameOf(subject)) ?? 0) >= subject.rate[what]);
     if (full)
       throw tooMany(
-        "streams",
-        { kind: full.kind, limit: full.rate.streams, left: 0 },
-        policy("streams", subjects, "streams"),
+        what,
+        { kind: full.kind, name: full.name, limit: full.rate[what], left: 0 },
+        { field: what, policies: policy(what, subjects, what) },
       );
     const names = subjects.map(nameOf);
     for (const name of names) open.set(name, (open.get(name) ?? 0) + 1);
@@ -147,18 +194,26 @@ function createPlaces(): (subjects: readonly Subject[]) => () => void {
   };
 }
 
-const whose = { address: "from this address", key: "with this key", user: "of this user" };
+const whose = { address: "from this address", key: "with this key", user: "of this user", all: "in all" };
+const opened = { streams: "Too many streams are open", readers: "Too many replies are on their way" };
 
-function tooMany(what: Counted | "streams", count: Count, policies: string): GatewayError {
-  const said = what === "streams" ? "Too many streams are open" : `Too many ${what} a minute`;
+/** `limit` and `value` of the reply are the limit's name in the configuration and what it is. */
+function tooMany(
+  what: Counted | "streams" | "readers",
+  count: Count,
+  { field, policies }: { readonly field: keyof Rate; readonly policies: string },
+): GatewayError {
+  const said = what === "streams" || what === "readers" ? opened[what] : `Too many ${what} a minute`;
   return new GatewayError("too_many_requests", `${said} ${whose[count.kind]}. Try again later.`, {
+    limit: count.name === "" ? field : `${count.name}.${field}`,
+    value: count.limit,
     retry_after_s: count.resetS ?? streamRetryS,
     headers: { "RateLimit-Policy": policies, RateLimit: rateLimit(what, count) },
   });
 }
 
 function policy(what: string, subjects: readonly Subject[], field: keyof Rate): string {
-  const window = field === "streams" ? "" : `;w=${minuteS}`;
+  const window = field === "streams" || field === "readers" ? "" : `;w=${minuteS}`;
   return subjects.map(({ kind, rate }) => `"${what}-${kind}";q=${rate[field]}${window}`).join(", ");
 }
 

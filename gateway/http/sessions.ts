@@ -56,6 +56,7 @@ export function mountSessions(app: Hono<Env>, deps: RouteDeps): void {
 async function getSessions(c: Context<Env>, deps: RouteDeps): Promise<Response> {
   const { limit, cursor, q, ...filter } = readQuery(c, listSessions);
   const after = cursor === undefined ? undefined : readListCursor(cursor);
+  if (q !== undefined) await deps.rates.search(c, c.get("caller"));
   const rows = await deps.sessions.list(c.get("caller"), { ...filter, words: q, after, limit: limit + 1 });
   const page = rows.slice(0, limit);
   const next = rows.length > limit ? listCursor(page.at(-1)!) : null;

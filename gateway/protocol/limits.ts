@@ -13,10 +13,27 @@ export interface Rate {
   /** Streams, and requests that wait for a turn's end, that are open at a time. */
   readonly streams: number;
   readonly tokens_per_minute: number;
+  readonly searches_per_minute: number;
+  /** Attachments, transcripts and other large replies that are on their way at a time. */
+  readonly readers: number;
 }
 
 /** What each visitor of a public agent gets, and all visitors of one address together: nobody vouches for them, so it is not configurable. */
-export const visitorRate: Rate = { turns_per_minute: 10, streams: 4, tokens_per_minute: 6 };
+export const visitorRate: Rate = {
+  turns_per_minute: 10,
+  streams: 4,
+  tokens_per_minute: 6,
+  searches_per_minute: 10,
+  readers: 16,
+};
+
+const ofMany: Rate = {
+  turns_per_minute: 6000,
+  streams: 20_000,
+  tokens_per_minute: 6000,
+  searches_per_minute: 1200,
+  readers: 500,
+};
 
 const rate = (defaults: Rate) =>
   z
@@ -24,6 +41,8 @@ const rate = (defaults: Rate) =>
       turns_per_minute: count.default(defaults.turns_per_minute),
       streams: count.default(defaults.streams),
       tokens_per_minute: count.default(defaults.tokens_per_minute),
+      searches_per_minute: count.default(defaults.searches_per_minute),
+      readers: count.default(defaults.readers),
     })
     .prefault({});
 
@@ -47,6 +66,19 @@ export const limits = z.strictObject({
   /** Turns that one turn has given work to and that have not ended. */
   supervise_turns: count.default(16),
   body_bytes: bytes.default(32 * megabyte),
+  /** A body with a token, and with that of a visitor: they send images and documents ahead, as attachments. */
+  token_body_bytes: bytes.default(4 * megabyte),
+  visitor_body_bytes: bytes.default(1 * megabyte),
+  /** A body that brings no prompt. */
+  other_body_bytes: bytes.default(1 * megabyte),
+  /** Values in a body of JSON: to read many small ones holds everybody up. */
+  json_values: count.default(100_000),
+  /** Bodies that are there at a time, together; one caller has at most half of it. */
+  bodies_mb: z.number().positive().default(256),
+  /** Large replies that are on their way at a time, of all callers. */
+  readers: count.default(1000),
+  /** What readers have not taken yet, together. Beyond it, of the caller who has the most, the one that has taken nothing for the longest is cut. */
+  unsent_mb: z.number().positive().default(256),
   prompt_bytes: bytes.default(2 * megabyte),
   /** One image or document of a prompt. */
   attachment_bytes: bytes.default(20 * megabyte),
@@ -79,9 +111,15 @@ export const limits = z.strictObject({
   /** A service key with all its users, one user, one address. */
   rates: z
     .strictObject({
-      key: rate({ turns_per_minute: 6000, streams: 20_000, tokens_per_minute: 6000 }),
-      user: rate({ turns_per_minute: 120, streams: 100, tokens_per_minute: 120 }),
-      address: rate({ turns_per_minute: 6000, streams: 20_000, tokens_per_minute: 6000 }),
+      key: rate(ofMany),
+      user: rate({
+        turns_per_minute: 120,
+        streams: 100,
+        tokens_per_minute: 120,
+        searches_per_minute: 60,
+        readers: 100,
+      }),
+      address: rate(ofMany),
     })
     .prefault({}),
   /**

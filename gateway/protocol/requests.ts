@@ -3,6 +3,7 @@ import { z } from "zod";
 import { agentName } from "./agents.ts";
 import { permissionModes, turnStates } from "./codes.ts";
 import { prompt } from "./prompt.ts";
+import { maxSearchWords, wordsOf } from "./words.ts";
 
 /** In lower case, as all ids of the gateway are. */
 const uuid = z.uuid("must be a UUID").toLowerCase();
@@ -133,7 +134,13 @@ export const listSessions = z.strictObject({
   state: z.enum(turnStates).optional(),
   since: time.optional(),
   until: time.optional(),
-  q: z.string().trim().min(1, "must not be empty").max(500, "must be at most 500 characters").optional(),
+  q: z
+    .string()
+    .trim()
+    .min(1, "must not be empty")
+    .max(500, "must be at most 500 characters")
+    .refine((text) => wordsOf(text).length <= maxSearchWords, `must be at most ${maxSearchWords} words`)
+    .optional(),
 });
 
 /** `PUT /api/turns/{turn}/rating`; null takes it back. */

@@ -36,7 +36,7 @@ export interface SessionFilter {
   /** By `updatedAt`, both inclusive. */
   readonly since?: number | undefined;
   readonly until?: number | undefined;
-  /** Plain words: all must occur in one turn, the last as the beginning of a word. */
+  /** Plain words: all must occur in one turn, the last as the beginning of a word. Only what the caller may see is looked through. */
   readonly words?: string | undefined;
   /** Only sessions behind this one in the list. */
   readonly after?: { readonly updatedAt: number; readonly session: string } | undefined;
@@ -318,6 +318,11 @@ export interface Store {
    * what was signed for them could be renewed.
    */
   dropExpired(now: number): Promise<void>;
+  /**
+   * Makes some of what an older version has left findable for who does not see everything, newest first; false when nothing is left. To be called
+   * again, with pauses: each time it holds everything up for some tens of milliseconds at most.
+   */
+  markOldWords(): Promise<boolean>;
   snapshot(caller: Caller, session: string): Promise<Snapshot | undefined>;
   turn(caller: Caller, turn: string): Promise<TurnRow | undefined>;
   /** Newest first. */

@@ -12,6 +12,7 @@ import type { SessionWrite } from "./sqlite-sessions.ts";
 import type { Statements } from "./sqlite-statements.ts";
 import { inTransaction } from "./sqlite-transaction.ts";
 import type { UsageParts } from "./sqlite-usage.ts";
+import type { Words } from "./sqlite-words.ts";
 
 /** Of a prompt and of an answer so much can be found by search. */
 const maxWordChars = 200_000;
@@ -24,12 +25,13 @@ export interface CommitParts {
   readonly attachments: Pick<AttachmentParts, "write">;
   readonly usage: Pick<UsageParts, "write" | "count">;
   readonly agents: Pick<AgentRows, "write">;
+  readonly wordIndex: Pick<Words, "add" | "append">;
 }
 
 export function createCommit(
   database: DatabaseSync,
   sql: Statements,
-  { sessions, approvals, attachments, usage, agents }: CommitParts,
+  { sessions, approvals, attachments, usage, agents, wordIndex }: CommitParts,
 ): Store["commit"] {
   function write(change: Write): number {
     switch (change.kind) {
@@ -52,7 +54,7 @@ export function createCommit(
           queued_at: queuedAt,
         });
         const words = promptText(prompt);
-        sql.insertWords.run({ turn, words: words.slice(0, maxWordChars) });
+        wordIndex.add(turn, words.slice(0, maxWordChars));
         sql.touchSession.run({ session, at: queuedAt, title: titleOf(words) });
         if (change.idempotency) {
           const { caller, key: name, bodyHash } = change.idempotency;
@@ -117,7 +119,7 @@ export function createCommit(
         usage.count(turn, at, ending);
         // A text that was too large for the log is an attachment here.
         const { text } = ending as { text: unknown };
-        if (typeof text === "string" && text !== "") sql.addWords.run({ turn, words: text.slice(0, maxWordChars) });
+        if (typeof text === "string" && text !== "") wordIndex.append(turn, text.slice(0, maxWordChars));
       }
     }
     return first;

@@ -248,4 +248,16 @@ export const migrations: readonly string[] = [
     PRIMARY KEY (key, user)
   ) STRICT, WITHOUT ROWID;
   `,
+  // The words of each turn under a mark of its owner, and under one of its owner's key: a search reads those of its caller alone. Up to the
+  // row `upto` there may be turns whose words are not marked yet: that is done while the gateway runs. They are plain ASCII letters and digits,
+  // or beyond ASCII, where this tokenizer takes everything for part of a word: none loses its mark.
+  `
+  CREATE TABLE word_scopes (
+    id INTEGER PRIMARY KEY,
+    scope TEXT NOT NULL UNIQUE
+  ) STRICT;
+  CREATE VIRTUAL TABLE marked_words USING fts5 (words, content = '', contentless_delete = 1, tokenize = 'ascii');
+  CREATE TABLE unmarked_words (upto INTEGER NOT NULL) STRICT;
+  INSERT INTO unmarked_words SELECT coalesce(max(rowid), 0) FROM turns;
+  `,
 ];

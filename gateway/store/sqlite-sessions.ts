@@ -5,6 +5,7 @@ import type { Caller } from "../protocol/callers.ts";
 import type { ForkedTurn, SessionRow, Snapshot, Store, Write } from "./port.ts";
 import { visibility, visible, visibleToUser } from "./sqlite-statements.ts";
 import { inTransaction } from "./sqlite-transaction.ts";
+import type { Words } from "./sqlite-words.ts";
 
 type Row = Record<string, unknown>;
 type SessionReads = Pick<Store, "session" | "sessions" | "removeSession" | "removeOldEvents" | "snapshot">;
@@ -16,19 +17,21 @@ const columns = `s.*,
   (SELECT t.state FROM turns t WHERE t.session = s.session ORDER BY t.turn DESC LIMIT 1) AS state`;
 
 /** By their numbers alone: the row of a turn's words, which is read for any other column, is as long as what was said. */
-const hasWords = `EXISTS (SELECT 1 FROM turns t
-  WHERE t.session = s.session AND t.rowid IN (SELECT rowid FROM turn_words WHERE turn_words MATCH :match))`;
+function hasWords(index: "turn_words" | "marked_words"): string {
+  return `EXISTS (SELECT 1 FROM turns t
+    WHERE t.session = s.session AND t.rowid IN (SELECT rowid FROM ${index} WHERE ${index} MATCH :match))`;
+}
 
 function prepareSessionStatements(database: DatabaseSync) {
   const prepare = (sql: string) => database.prepare(sql);
-  const list = (whose: string) =>
+  const list = (whose: string, index: "turn_words" | "marked_words") =>
     prepare(
       `SELECT ${columns} FROM sessions s
        WHERE ${whose} AND (:agent IS NULL OR s.agent = :agent) AND (:only_user IS NULL OR s.owner_user = :only_user)
          AND (:state IS NULL OR :state = (SELECT t.state FROM turns t WHERE t.session = s.session ORDER BY t.turn DESC LIMIT 1))
          AND (:since IS NULL OR s.updated_at >= :since) AND (:until IS NULL OR s.updated_at <= :until)
          AND (:after_at IS NULL OR (s.updated_at, s.session) < (:after_at, :after_session))
-         AND (:match IS NULL OR ${hasWords})
+         AND (:match IS NULL OR ${hasWords(index)})
        ORDER BY s.updated_at DESC, s.session DESC LIMIT :limit`,
     );
   return {
@@ -37,8 +40,11 @@ function prepareSessionStatements(database: DatabaseSync) {
        VALUES (:session, :agent, :key, :user, :title, :at, :at)`,
     ),
     one: prepare(`SELECT ${columns} FROM sessions s WHERE s.session = :session AND ${visible}`),
-    list: list(visible),
-    listOfUser: list(visibleToUser),
+    list: {
+      all: list(visible, "turn_words"),
+      key: list(visible, "marked_words"),
+      user: list(visibleToUser, "marked_words"),
+    },
     setTitle: prepare(`UPDATE sessions SET title = :title WHERE session = :session`),
     setAnswer: prepare(`UPDATE turns SET answer_uuid = :answer_uuid WHERE turn = :turn`),
     putSnapshot: prepare(
@@ -58,17 +64,11 @@ function prepareSessionStatements(database: DatabaseSync) {
        SELECT :copy, :to, by, state, prompt, options, queued_at, started_at, ended_at, :first, :last, ending, answer_uuid
        FROM turns WHERE turn = :turn`,
     ),
-    copyWords: prepare(
-      `INSERT INTO turn_words (rowid, words, turn, session)
-       SELECT (SELECT rowid FROM turns WHERE turn = :copy), words, :copy, :to FROM turn_words
-       WHERE rowid = (SELECT rowid FROM turns WHERE turn = :turn)`,
-    ),
     copyAttachments: prepare(
       `INSERT INTO session_attachments (hash, session) SELECT hash, :to FROM session_attachments WHERE session = :from`,
     ),
     setLastSeq: prepare(`UPDATE sessions SET last_seq = :seq WHERE session = :session`),
     turnsOf: prepare(`SELECT rowid, turn FROM turns WHERE session = :session`),
-    removeWords: prepare(`DELETE FROM turn_words WHERE rowid = :rowid`),
     // Only a beginning of each log goes, so that `oldest_seq` tells of every event that is missing: an old turn's events stay where those
     // of a turn that is young, or has not ended, stand before them.
     oldBeginnings: prepare(
@@ -84,7 +84,10 @@ function prepareSessionStatements(database: DatabaseSync) {
   };
 }
 
-export function createSessions(database: DatabaseSync): SessionReads & { write(change: SessionWrite): void } {
+export function createSessions(
+  database: DatabaseSync,
+  wordIndex: Pick<Words, "copy" | "remove" | "match">,
+): SessionReads & { write(change: SessionWrite): void } {
   const sql = prepareSessionStatements(database);
 
   /** Copies the turns' events in log order and numbers them anew, without holes. */
@@ -114,7 +117,7 @@ export function createSessions(database: DatabaseSync): SessionReads & { write(c
     for (const [turn, { copy, first, last }] of copies) {
       if (sql.copyTurn.run({ turn, copy, to, first, last }).changes === 0)
         throw new Error("a turn that a branch takes over does not exist");
-      sql.copyWords.run({ turn, copy, to });
+      wordIndex.copy(turn, copy, to);
     }
     sql.copyAttachments.run({ from, to });
     sql.setLastSeq.run({ session: to, seq });
@@ -123,7 +126,7 @@ export function createSessions(database: DatabaseSync): SessionReads & { write(c
   /** Every table that refers to a session, those that refer to its turns first. */
   function removeRows(session: string): { turns: number; events: number; attachments: number } {
     const turns = sql.turnsOf.all({ session }) as { rowid: number; turn: string }[];
-    for (const { rowid } of turns) sql.removeWords.run({ rowid });
+    for (const { rowid } of turns) wordIndex.remove(rowid);
     const remove = (table: string) =>
       Number(database.prepare(`DELETE FROM ${table} WHERE session = ?`).run(session).changes);
     const inTurns = `turn IN (SELECT turn FROM turns WHERE session = ?)`;
@@ -188,9 +191,9 @@ export function createSessions(database: DatabaseSync): SessionReads & { write(c
       return row && readSession(row);
     },
     async sessions(caller, { agent, user, state, since, until, words, after, limit }) {
-      const match = words === undefined ? null : matchOf(words);
-      if (match === "") return [];
-      const rows = (caller.reach === "user" ? sql.listOfUser : sql.list).all({
+      const match = words === undefined ? null : wordIndex.match(caller, words);
+      if (match === undefined) return [];
+      const rows = sql.list[caller.reach].all({
         agent: agent ?? null,
         only_user: user ?? null,
         state: state ?? null,
@@ -241,18 +244,6 @@ function otherTables(database: DatabaseSync): string[] {
     )
     .all() as { name: string }[];
   return tables.map(({ name }) => name).filter((name) => !done.has(name));
-}
-
-/**
- * Plain words as an FTS5 query: each is quoted, so that `"`, `C++`, `AND` and `foo-bar` are words; the last is a prefix, unless it ends in a
- * sign: then it is whole, and `C++` is no beginning of `can`. Empty where no word has a letter or digit: then nothing can match.
- */
-function matchOf(words: string): string {
-  // SQLite would take a NUL for the end of the query.
-  const known = words.split(/[\s\0]+/u).filter((word) => /[\p{L}\p{N}]/u.test(word));
-  if (known.length === 0) return "";
-  const isBeginning = /[\p{L}\p{N}\p{M}]$/u.test(known.at(-1)!);
-  return `${known.map((word) => `"${word.replaceAll('"', '""')}"`).join(" ")}${isBeginning ? "*" : ""}`;
 }
 
 function readSession(row: Row): SessionRow {

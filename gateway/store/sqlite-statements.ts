@@ -48,12 +48,6 @@ export function prepareStatements(database: DatabaseSync) {
        VALUES (:key, coalesce(:user, ''), :name, :turn, :body_hash, :at)
        ON CONFLICT DO UPDATE SET turn = excluded.turn, body_hash = excluded.body_hash, at = excluded.at`,
     ),
-    insertWords: prepare(
-      `INSERT INTO turn_words (rowid, words, turn, session) SELECT rowid, :words, turn, session FROM turns WHERE turn = :turn`,
-    ),
-    addWords: prepare(
-      `UPDATE turn_words SET words = words || char(10) || :words WHERE rowid = (SELECT rowid FROM turns WHERE turn = :turn)`,
-    ),
     touchSession: prepare(
       `UPDATE sessions SET updated_at = :at, title = coalesce(title, :title) WHERE session = :session`,
     ),

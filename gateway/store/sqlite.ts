@@ -14,6 +14,8 @@ import { createSessions } from "./sqlite-sessions.ts";
 import { migrations } from "./sqlite-schema.ts";
 import { createUsage } from "./sqlite-usage.ts";
 import { prepareStatements, type Statements } from "./sqlite-statements.ts";
+import { inTransaction } from "./sqlite-transaction.ts";
+import { createWords } from "./sqlite-words.ts";
 
 /** Idempotency keys are kept for so long. */
 const idempotencyMs = 24 * 60 * 60 * 1000;
@@ -27,14 +29,22 @@ const revokedMs = 40 * 24 * 60 * 60 * 1000;
 /** Opens the file, made if absent. Throws a `SetupError` if it is damaged or of a newer Sluice. */
 export function openSqliteStore(path: string): Store {
   const { database, sql } = openDatabase(path);
-  const { write, ...sessions } = createSessions(database);
+  const wordIndex = createWords(database);
+  const { write, ...sessions } = createSessions(database, wordIndex);
   const { note, ...approvals } = createApprovalRows(database);
   const attachments = createAttachments(database);
   const usage = createUsage(database);
   const agents = createAgentRows(database);
   const keys = createKeys(database);
   return {
-    commit: createCommit(database, sql, { sessions: { write }, approvals: { note }, attachments, usage, agents }),
+    commit: createCommit(database, sql, {
+      sessions: { write },
+      approvals: { note },
+      attachments,
+      usage,
+      agents,
+      wordIndex,
+    }),
     ...createReads(sql),
     ...sessions,
     ...approvals,
@@ -46,6 +56,9 @@ export function openSqliteStore(path: string): Store {
       sql.dropIdempotencyKeys.run({ before: now - idempotencyMs });
       attachments.dropUploads(now - uploadMs);
       keys.dropRevoked(now - revokedMs);
+    },
+    async markOldWords() {
+      return wordIndex.hasOld() && inTransaction(database, wordIndex.markOld);
     },
     async close() {
       database.close();

@@ -197,7 +197,11 @@ export function sessionContract(makePlace: () => Promise<StorePlace>): void {
     });
   });
 
-  describe("search", () => {
+  describe.each<Caller>([alice, { ...alice, reach: "user" }, everything])("search with the reach of %j", (caller) => {
+    const list = async (filter: Partial<SessionFilter>) =>
+      (await store.sessions(caller, { limit: 100, ...filter })).map(({ session }) => session);
+    const find = (words: string) => list({ words });
+
     test("finds by words of a prompt and of an answer, newest first, the last one also as a beginning", async () => {
       const one = await makeSession();
       const two = await makeSession();
@@ -215,7 +219,7 @@ export function sessionContract(makePlace: () => Promise<StorePlace>): void {
       expect(await find("rotterdam")).toEqual([two]);
       expect(await find("  \n rotterdam\t")).toEqual([two]);
       expect(await list({ words: "harbour", limit: 1 })).toEqual([two]);
-      const [row] = await store.sessions(alice, { words: "harbour", limit: 1 });
+      const [row] = await store.sessions(caller, { words: "harbour", limit: 1 });
       expect(await list({ words: "harbour", after: row! })).toEqual([one]);
     });
 
@@ -297,6 +301,51 @@ export function sessionContract(makePlace: () => Promise<StorePlace>): void {
       const next = await makeSession();
       await say(next, { prompt: "other", answer: "words" });
       expect([await find("other"), await find("halfanswer"), await find("words")]).toEqual([[next], [], [next]]);
+    });
+  });
+
+  describe("search among others", () => {
+    const ann: Owner = { key: "alice", user: "ann" };
+    const ben: Owner = { key: "alice", user: "ben" };
+    const bob: Owner = { key: "bob", user: "ann" };
+
+    test("[L9] finds the caller's own words, of one user, of a key's users, or of all", async () => {
+      const [anns, bens, nobodys, bobs] = await Promise.all(
+        [ann, ben, { key: "alice", user: null }, bob].map((owner) => makeSession({ owner })),
+      );
+      for (const session of [anns, bens, nobodys, bobs])
+        await say(session!, { prompt: "harbours", answer: "of Europe" });
+      for (const words of ["harbours", "harb", "harbours of europe"]) {
+        const found = (caller: Caller) => find(words, caller);
+        expect(await found({ ...ann, reach: "user" })).toEqual([anns]);
+        expect(await found({ ...ben, reach: "user" })).toEqual([bens]);
+        expect(await found({ key: "alice", user: null, reach: "user" })).toEqual([nobodys]);
+        expect(await found({ ...bob, reach: "user" })).toEqual([bobs]);
+        expect(new Set(await found(alice))).toEqual(new Set([anns, bens, nobodys]));
+        expect(await found({ key: "nobody", user: "ann", reach: "user" })).toEqual([]);
+        expect(await found(everything)).toHaveLength(4);
+        expect(await list({ words, user: "ann" }, alice)).toEqual([anns]);
+      }
+    });
+
+    test("[L9] no words lead to somebody else's: marks that the index may have, its columns and its signs", async () => {
+      const mine = await makeSession({ owner: ann });
+      await say(mine, { prompt: "mine", answer: "own" });
+      for (let count = 0; count < 12; count++)
+        await say(await makeSession({ owner: { key: "alice", user: `user ${count}` } }), {
+          prompt: "secret",
+          answer: "s",
+        });
+      const caller: Caller = { ...ann, reach: "user" };
+      const marks = Array.from({ length: 30 }, (_, id) => [
+        `${id}wsecret`,
+        `${id}w`,
+        `${id}`,
+        `words:${id}wsecret`,
+      ]).flat();
+      for (const words of [...marks, '" OR secret OR "', "secret*", '"secret', "s", "{words} : secret"])
+        expect([words, await find(words, caller)]).toEqual([words, []]);
+      expect(await find("mine", caller)).toEqual([mine]);
     });
   });
 

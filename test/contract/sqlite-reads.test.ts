@@ -30,7 +30,7 @@ beforeAll(async () => {
     const events = Array.from({ length: 100 }, () => newEvent(notice(filling)));
     await store.commit([
       others,
-      ...Array.from({ length: 50 }, () => turnWrites(session)).flat(),
+      ...Array.from({ length: 50 }, (_, turn) => turnWrites(session, wordsOf(count, turn))).flat(),
       eventsWrite(long.session.session, ...events),
     ]);
   }
@@ -38,9 +38,14 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
+/** Hundreds of words that nobody else has, and that all begin with the same letter. */
+function wordsOf(count: number, turn: number): string {
+  return Array.from({ length: 400 }, (_, word) => `x${count}y${turn}z${word}`).join(" ");
+}
+
 /** A turn in which a tool was allowed. */
-function turnWrites(session: string): Write[] {
-  const turn = newTurn(session, { prompt: [{ type: "text", text: filling }] });
+function turnWrites(session: string, text = filling): Write[] {
+  const turn = newTurn(session, { prompt: [{ type: "text", text }] });
   const asked = requested({ input: { filling } });
   return [
     { kind: "turn", turn },
@@ -62,6 +67,7 @@ test.runIf(process.platform === "linux").each<[string, number, (store: Store) =>
   ["a long session", 500, (store) => store.session(gatewayCaller, long.session.session)],
   ["a page of sessions", 1500, (store) => store.sessions(gatewayCaller, { limit: 20 })],
   ["one user's sessions", 500, (store) => store.sessions(carol, { limit: 20 })],
+  ["a search of one user", 500, (store) => store.sessions(carol, { words: "x", limit: 20 })],
   ["one user's turns", 500, (store) => store.turns(carol, { limit: 20 })],
   ["one session's turns", 500, (store) => store.turns(gatewayCaller, { session: carols.session.session, limit: 20 })],
   ["one session's approvals", 500, (store) => store.approvals(carol, { session: carols.session.session, limit: 20 })],

@@ -7,6 +7,7 @@ import { DatabaseSync } from "node:sqlite";
 import { describe, expect, test } from "vitest";
 import type { EventBody } from "../../gateway/protocol/events.ts";
 import { gatewayCaller } from "../../gateway/protocol/callers.ts";
+import { migrations } from "../../gateway/store/sqlite-schema.ts";
 import { openSqliteStore } from "../../gateway/store/sqlite.ts";
 import {
   alice,
@@ -38,7 +39,7 @@ function rowsWith(file: string, texts: readonly string[]): Record<string, number
   const names = database.prepare(`SELECT name FROM sqlite_schema WHERE type = 'table'`).all() as { name: string }[];
   const found = names
     // Of the index's own tables only its content holds words as they are.
-    .filter(({ name }) => !/^turn_words_(data|idx|docsize|config)$/.test(name))
+    .filter(({ name }) => !/^(?:turn|marked)_words_(data|idx|docsize|config)$/.test(name))
     .map(({ name }) => {
       const rows = database.prepare(`SELECT * FROM "${name}"`).all();
       const count = rows.filter((row) => texts.some((text) => allText(row).includes(text))).length;
@@ -104,6 +105,57 @@ test("a removed session leaves no row in any table, but for what its turns have 
   expect(rowsWith(file, texts(gone))).toEqual({ turn_usage: 1 });
   expect(rowsWith(file, [gone.secret, gone.session])).toEqual({});
   expect(rowsWith(file, texts(kept))).toEqual(before);
+  await store.close();
+  rmSync(folder, { recursive: true });
+});
+
+test("[L9] a database of an older version opens at once, and its words are found bit by bit, each by those whose they are", async () => {
+  const folder = newFolder();
+  const file = join(folder, "s.sqlite");
+  const before = migrations.findIndex((entry) => entry.includes("CREATE VIRTUAL TABLE marked_words"));
+  const database = new DatabaseSync(file);
+  for (const migration of migrations.slice(0, before)) database.exec(migration);
+  database.exec(`PRAGMA user_version = ${before}`);
+  const count = 450;
+  for (let turn = 0; turn < count; turn++) {
+    const [session, owner] = [`s${turn}`, turn % 2 === 0 ? "ann" : "ben"];
+    database
+      .prepare(
+        `INSERT INTO sessions (session, agent, owner_key, owner_user, created_at) VALUES (?, 'tester', 'alice', ?, 1)`,
+      )
+      .run(session, owner);
+    database
+      .prepare(
+        `INSERT INTO turns (turn, session, by, state, prompt, options, queued_at) VALUES (?, ?, '{}', 'queued', '[]', '{}', 1)`,
+      )
+      .run(`t${turn}`, session);
+    database
+      .prepare(`INSERT INTO turn_words (rowid, words, turn, session) VALUES (?, ?, ?, ?)`)
+      .run(turn + 1, `Hafenrundfahrt number${turn}`, `t${turn}`, session);
+  }
+  database.close();
+  let store = openSqliteStore(file);
+  const found = async (user: string, words = "hafen") =>
+    (await store.sessions({ key: "alice", user, reach: "user" }, { words, limit: 1000 })).length;
+  expect(await store.markOldWords()).toBe(true);
+  // The newest first; what is said meanwhile is found as well, and what an old turn says.
+  expect([await found("ann", "number448"), await found("ben", "number1"), await found("ben", "number448")]).toEqual([
+    1, 0, 0,
+  ]);
+  const made = sessionWrite("new", { key: "alice", user: "ann" });
+  const turn = newTurn("new", { prompt: [{ type: "text", text: "hafengeburtstag" }] });
+  await store.commit([made, { kind: "turn", turn }, eventsWrite("s1", newEvent(completed("elbe"), "t1"))]);
+  expect([await found("ann", "hafengeb"), await found("ben", "elbe hafen"), await found("ann", "elbe")]).toEqual([
+    1, 1, 0,
+  ]);
+  await store.close();
+  // A start in between goes on.
+  store = openSqliteStore(file);
+  let batches = 1;
+  while (await store.markOldWords()) batches++;
+  expect(batches).toBeGreaterThan(1);
+  expect([await found("ann"), await found("ben")]).toEqual([count / 2 + 1, count / 2]);
+  expect(await store.markOldWords()).toBe(false);
   await store.close();
   rmSync(folder, { recursive: true });
 });

@@ -50,10 +50,12 @@ test("every limit is there, with its default", () => {
 
 test("the rates are those of each kind of caller", () => {
   const { rates } = limits.parse({});
-  const [both, user, visitor] = table("`limits.rates`").map(([, turns, streams, tokens]): Rate => ({
+  const [both, user, visitor] = table("`limits.rates`").map(([, turns, streams, tokens, searches, readers]): Rate => ({
     turns_per_minute: numberOf(turns!),
     streams: numberOf(streams!),
     tokens_per_minute: numberOf(tokens!),
+    searches_per_minute: numberOf(searches!),
+    readers: numberOf(readers!),
   }));
   expect({ key: both, address: both, user }).toEqual(rates);
   expect(visitor).toEqual(visitorRate);

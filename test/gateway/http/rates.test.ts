@@ -135,6 +135,27 @@ describe("[T6] turns a minute", () => {
   });
 });
 
+describe("[T6] searches a minute", () => {
+  const search = (app: WholeApp, key: string) => app.request("/api/sessions?q=harbour", { key });
+
+  test("are counted, and lists are not; a refusal names the limit and what it is, in the configuration's words", async () => {
+    const app = await open({ user: { searches_per_minute: 2 }, key: { searches_per_minute: 3 } });
+    const [ann, bob] = [await tokenOf(app, "ann"), await tokenOf(app, "bob")];
+    expect(await statuses(5, () => search(app, ann))).toEqual([200, 200, 429, 429, 429]);
+    expect(await (await search(app, ann)).json()).toMatchObject({
+      code: "too_many_requests",
+      limit: "rates.user.searches_per_minute",
+      value: 2,
+    });
+    for (let list = 0; list < 10; list++) expect((await app.request("/api/sessions", { key: ann })).status).toBe(200);
+    expect((await search(app, bob)).status).toBe(200);
+    expect(await (await search(app, mainKey)).json()).toMatchObject({
+      limit: "rates.key.searches_per_minute",
+      value: 3,
+    });
+  });
+});
+
 describe("[T6] proxies that are named by their addresses", () => {
   const addressOf = (proxies: string[] | number, socket: string, forwarded?: string) =>
     createAddresses(proxies)({
