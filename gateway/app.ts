@@ -1,7 +1,6 @@
 // The HTTP app: every route, with the checks that stand before all of them. It opens nothing and reads no configuration.
 import { randomUUID } from "node:crypto";
-import { Hono, type MiddlewareHandler } from "hono";
-import { bodyLimit } from "hono/body-limit";
+import { Hono, type Context, type MiddlewareHandler } from "hono";
 import type { Registry } from "./agents/registry.ts";
 import type { Supervisors } from "./agents/supervisors.ts";
 import { mountAgents } from "./http/agents.ts";
@@ -13,11 +12,14 @@ import type { Signer } from "./http/auth/signed.ts";
 import { createTickets } from "./http/auth/tickets.ts";
 import { mountApprovals } from "./http/approvals.ts";
 import { mountAttachments } from "./http/attachments.ts";
+import { createBodyGate } from "./http/body-gate.ts";
 import { mountDiagnostics } from "./http/diagnostics.ts";
 import type { Env } from "./http/env.ts";
 import { createGuard, type GuardOptions } from "./http/guard.ts";
 import { mountHealth } from "./http/health.ts";
 import { mountHome } from "./http/home.ts";
+import { jsonBounds } from "./http/input.ts";
+import { checkJsonText } from "./http/json-text.ts";
 import { problem, refusal } from "./http/problem.ts";
 import { absoluteUrl, revocationCheckMs, type RouteDeps } from "./http/routes.ts";
 import { createRates } from "./http/rates.ts";
@@ -67,17 +69,12 @@ export function createApp(options: AppDeps): Hono<Env> {
     deps.onRequest({ id: c.get("requestId"), method, path, status: c.res.status, ms: performance.now() - began });
   });
   app.use(createGuard(deps));
-  const limitBody = bodyLimit({
-    maxSize: deps.limits.body_bytes,
-    onError: () => {
-      throw new GatewayError("payload_too_large", `The body must be at most ${deps.limits.body_bytes} bytes.`);
-    },
-  });
+  const gateOfBodies = createBodyGate(deps.limits, deps.rates);
   app.use(async (c, next) => {
     c.header("X-Content-Type-Options", "nosniff");
     await next();
   });
-  for (const path of ["/api/*", mcpPath]) app.use(path, keptByNobodyElse, auth.middleware, checkScope, limitBody);
+  for (const path of ["/api/*", mcpPath]) app.use(path, keptByNobodyElse, auth.middleware, checkScope, gateOfBodies);
   mountHealth(app, { ...deps, personAt: auth.personAt });
   mountTurns(app, deps);
   mountSessions(app, deps);
@@ -127,7 +124,7 @@ function mountMcp(app: Hono<Env>, deps: RouteDeps & Pick<AppDeps, "onBug">): voi
     const identity = c.get("identity");
     const { supervisor, scopes } = identity;
     if (!supervisor) deps.rates.stream(c, c.get("caller"));
-    return mcp(c.req.raw, {
+    return mcp(await withCheckedBody(c), {
       scopes,
       caller: () => (supervisor ? deps.turns.callerOf(supervisor) : Promise.resolve(c.get("caller"))),
       countTurn: (caller) => deps.rates.turn(c, caller),
@@ -137,6 +134,14 @@ function mountMcp(app: Hono<Env>, deps: RouteDeps & Pick<AppDeps, "onBug">): voi
       addressOf: (path) => absoluteUrl(c, deps, path),
     });
   });
+}
+
+/** The same request: its body is read, and found to be fit to be parsed. */
+async function withCheckedBody(c: Context<Env>): Promise<Request> {
+  const body = await c.req.text();
+  checkJsonText(body, jsonBounds(c));
+  const { url, headers, signal } = c.req.raw;
+  return new Request(url, { method: "POST", headers, signal, body });
 }
 
 /** 405 on every address that some other method is served at. */

@@ -13,5 +13,7 @@ export interface Env {
     /** Set by authentication: who it is, and as whom they ask. */
     identity: Identity;
     caller: Caller;
+    /** So many values may be in a body of JSON. */
+    maxJsonValues: number;
   };
 }

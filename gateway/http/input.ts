@@ -2,12 +2,12 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import { GatewayError } from "../protocol/errors.ts";
-import { isNestedDeeper } from "../protocol/nesting.ts";
 import { userName } from "../protocol/requests.ts";
 import { validated } from "../protocol/validated.ts";
 import type { Env } from "./env.ts";
+import { checkJsonText, type JsonBounds } from "./json-text.ts";
 
-/** Reads a JSON body. Its size is limited before: see app.ts. */
+/** Reads a JSON body. Its size is limited before: see body-gate.ts. */
 export async function readJson<Schema extends z.ZodType>(c: Context<Env>, schema: Schema): Promise<z.infer<Schema>> {
   return validated(schema, await readAnyJson(c));
 }
@@ -19,22 +19,24 @@ export async function readAnyJson(c: Context<Env>): Promise<unknown> {
   if (type !== "application/json")
     throw new GatewayError("unsupported_media_type", "The body must be JSON: Content-Type: application/json.");
   const text = await c.req.text();
-  let value: unknown;
+  checkJsonText(text, jsonBounds(c));
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text) as unknown;
   } catch {
     throw new GatewayError(
       "invalid_request",
       text.trim() === "" ? "The body is empty; it must be JSON." : "The body is no valid JSON.",
     );
   }
-  if (isNestedDeeper(value, maxDepth))
-    throw new GatewayError("invalid_request", `The body is nested more than ${maxDepth} deep.`);
-  return value;
 }
 
 /** Part of it is kept as it came. */
 const maxDepth = 100;
+
+/** What a JSON body of this request may hold. */
+export function jsonBounds(c: Context<Env>): JsonBounds {
+  return { maxValues: c.get("maxJsonValues"), maxDepth };
+}
 
 export function readQuery<Schema extends z.ZodType>(c: Context<Env>, schema: Schema): z.infer<Schema> {
   return validated(schema, c.req.query());

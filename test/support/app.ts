@@ -96,6 +96,7 @@ export function openApp(options: TestAppOptions = {}): TestApp {
     c.set("requestId", "request");
     const caller = JSON.parse(c.req.header("x-caller")!) as Caller;
     c.set("caller", caller);
+    c.set("maxJsonValues", allLimits.json_values);
     c.set("identity", { caller, scopes: new Set(scopes), key: caller.key, kind: "service" });
     await next();
   });

@@ -78,6 +78,7 @@ export function openSessionApp(): SessionApp {
     const caller = JSON.parse(c.req.header("x-caller")!) as Caller;
     c.set("requestId", "request");
     c.set("caller", caller);
+    c.set("maxJsonValues", allLimits.json_values);
     c.set("identity", { caller, scopes: new Set(scopes), key: caller.key, kind: "service" });
     await next();
   });

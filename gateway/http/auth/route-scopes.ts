@@ -1,6 +1,6 @@
 // [A4] Which scope each route under /api/, and /mcp, wants: the one table. The app does not start with a route that is not in it, so none is open
 // by oversight.
-import type { Hono, MiddlewareHandler } from "hono";
+import type { Context, Hono, MiddlewareHandler } from "hono";
 import { matchedRoutes } from "hono/route";
 import { GatewayError } from "../../protocol/errors.ts";
 import type { Scope } from "../../protocol/scopes.ts";
@@ -55,10 +55,7 @@ export const secondScopes: Readonly<Record<string, Scope>> = {
 
 /** Refuses a caller whose key does not have the scope of the route that this request will meet. Behind authentication, before all routes. */
 export const checkScope: MiddlewareHandler<Env> = async (c, next) => {
-  const route = matchedRoutes(c)
-    .map(({ method, path }) => `${method} ${path}`)
-    // The first that fits is the one that answers.
-    .find((name) => Object.hasOwn(routeScopes, name));
+  const route = routeOf(c);
   const scope = route === undefined ? null : (routeScopes[route] ?? null);
   const wanted = [scope, secondScopes[route ?? ""]].filter((one) => one !== undefined && one !== null);
   if (scope !== null && !wanted.some((one) => c.get("identity").scopes.has(one)))
@@ -68,6 +65,13 @@ export const checkScope: MiddlewareHandler<Env> = async (c, next) => {
     );
   await next();
 };
+
+/** The line of the table for the route that this request will meet: the first that fits is the one that answers. */
+export function routeOf(c: Context<Env>): string | undefined {
+  return matchedRoutes(c)
+    .map(({ method, path }) => `${method} ${path}`)
+    .find((name) => Object.hasOwn(routeScopes, name));
+}
 
 /** Throws where a route of the app stands in no line of the table, or a line stands for no route. Call it when all are mounted. */
 export function checkRoutes(app: Hono<Env>): void {
