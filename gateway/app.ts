@@ -128,6 +128,7 @@ function mountMcp(app: Hono<Env>, deps: RouteDeps & Pick<AppDeps, "onBug">): voi
       scopes,
       caller: () => (supervisor ? deps.turns.callerOf(supervisor) : Promise.resolve(c.get("caller"))),
       countTurn: (caller) => deps.rates.turn(c, caller),
+      countChange: (caller) => deps.rates.change(c, caller),
       // The token of a process ends with it, and so does its connection.
       isGood: () => supervisor !== undefined || deps.isGood(identity),
       checkMs: revocationCheckMs(deps.limits),

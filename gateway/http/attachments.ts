@@ -27,6 +27,7 @@ async function postAttachment(c: Context<Env>, deps: RouteDeps): Promise<Respons
   if (bytes.length === 0) throw new GatewayError("invalid_request", "The body is empty; it must be the attachment.");
   const attachment = readAttachment(bytes, { mediaType, maxBytes: deps.limits.attachment_bytes });
   await deps.rates.upload(c, c.get("caller"));
+  await deps.rates.uploadBytes(c, c.get("caller"), bytes.length);
   const { key, user } = c.get("caller");
   const upload = { kind: "upload", owner: { key, user }, attachment, at: Date.now() } as const;
   await deps.log.appendNow({ session: "", events: [], before: [upload] });

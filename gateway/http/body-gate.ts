@@ -5,6 +5,7 @@ import { bodyLimit } from "hono/body-limit";
 import { visitorKey, type Owner } from "../protocol/callers.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { Limits } from "../protocol/limits.ts";
+import { mcpPath } from "./auth/identity.ts";
 import { routeOf } from "./auth/route-scopes.ts";
 import type { Env } from "./env.ts";
 import type { Counted, Rates } from "./rates.ts";
@@ -42,11 +43,13 @@ export const bodyRules: Readonly<Record<string, BodyRule>> = {
 const noRule: BodyRule = { holds: "other" };
 
 /** After authentication, before all routes. */
-export function createBodyGate(limits: Limits, rates: Pick<Rates, "check">): MiddlewareHandler<Env> {
+export function createBodyGate(limits: Limits, rates: Pick<Rates, "check" | "change">): MiddlewareHandler<Env> {
   const room = createRoom(limits.bodies_mb * 1024 * 1024);
   return async (c, next) => {
     c.set("maxJsonValues", limits.json_values);
     if (c.req.method === "GET" || c.req.method === "HEAD") return next();
+    // Of /mcp each tool counts what it does; most of them only look.
+    if (c.req.path !== mcpPath) await rates.change(c, c.get("caller"));
     const { holds, counted } = bodyRules[routeOf(c) ?? ""] ?? noRule;
     if (counted !== undefined) await rates.check(counted, c, c.get("caller"));
     const { limit, value } = maxBody(c, holds, limits);

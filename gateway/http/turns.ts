@@ -34,6 +34,8 @@ export async function postTurn(c: Context<Env>, deps: RouteDeps, read: () => Pro
   const caller = narrowed(c.get("caller"), request.user);
   if (rendering !== "json" || waitS !== undefined) deps.rates.stream(c, caller);
   await deps.rates.turn(c, caller);
+  const attached = attachedBytes(request.prompt);
+  if (attached > 0) await deps.rates.uploadBytes(c, caller, attached);
   const turn = await deps.turns.create(caller, request, idempotencyKey);
   c.header("Sluice-Session", turn.session);
   c.header("Sluice-Turn", turn.turn);
@@ -44,6 +46,14 @@ export async function postTurn(c: Context<Env>, deps: RouteDeps, read: () => Pro
   c.header("Location", absoluteUrl(c, deps, `/api/turns/${turn.turn}`));
   const now = waitS === undefined ? turn : await waitForEnd(c, deps, turn, waitS);
   return c.json(await turnJson(c, deps, now), hasEnded(now.state) && waitS !== undefined ? 200 : 202);
+}
+
+/** Of what comes in the prompt itself. */
+function attachedBytes(prompt: TurnRequest["prompt"]): number {
+  let chars = 0;
+  for (const block of prompt)
+    if (block.type !== "text" && block.source.type === "base64") chars += block.source.data.length;
+  return Math.ceil((chars * 3) / 4);
 }
 
 async function getTurns(c: Context<Env>, deps: RouteDeps): Promise<Response> {

@@ -17,6 +17,8 @@ export interface Asker {
   readonly scopes: ReadonlySet<Scope>;
   /** Counts a turn that they ask for; rejects with `too_many_requests`. */
   readonly countTurn: (caller: Caller) => Promise<void>;
+  /** The same for a call that changes something. */
+  readonly countChange: (caller: Caller) => Promise<void>;
   /** Whether they may still be answered; to be asked again every `checkMs` of a wait. */
   readonly isGood: () => boolean;
   readonly checkMs: number;

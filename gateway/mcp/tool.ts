@@ -29,6 +29,7 @@ export interface Scene extends McpDeps {
   readonly caller: () => Promise<Caller>;
   readonly scopes: ReadonlySet<Scope>;
   readonly countTurn: (caller: Caller) => Promise<void>;
+  readonly countChange: (caller: Caller) => Promise<void>;
   /** Whether who asks may still be answered; to be asked again every `checkMs` of a wait. */
   readonly isGood: () => boolean;
   readonly checkMs: number;
@@ -57,7 +58,7 @@ export interface Tool<Input extends z.ZodObject, Output extends z.ZodObject> {
 export const readsOnly: ToolAnnotations = { readOnlyHint: true, openWorldHint: false };
 
 export function addTool<Input extends z.ZodObject, Output extends z.ZodObject>(
-  { server, caller, scopes, onBug }: Scene,
+  { server, caller, scopes, countChange, onBug }: Scene,
   name: ToolName,
   { title, description, input, output, hints, run }: Tool<Input, Output>,
 ): void {
@@ -65,7 +66,9 @@ export function addTool<Input extends z.ZodObject, Output extends z.ZodObject>(
   const call = async (given: z.infer<Input>): Promise<CallToolResult> => {
     try {
       checkScope(name, scopes);
-      const { data, text } = await run(await caller(), given);
+      const asking = await caller();
+      if (!hints.readOnlyHint) await countChange(asking);
+      const { data, text } = await run(asking, given);
       return { content: [{ type: "text", text }], structuredContent: data };
     } catch (error) {
       if (error instanceof GatewayError) return refused(error);

@@ -14,6 +14,10 @@ export interface Rate {
   readonly streams: number;
   readonly tokens_per_minute: number;
   readonly searches_per_minute: number;
+  /** Requests that change something, of whatever kind, together. */
+  readonly changes_per_minute: number;
+  /** What is sent as attachments, ahead of a prompt or in it, in megabytes. */
+  readonly upload_mb_per_day: number;
   /** Attachments, transcripts and other large replies that are on their way at a time. */
   readonly readers: number;
 }
@@ -24,6 +28,8 @@ export const visitorRate: Rate = {
   streams: 4,
   tokens_per_minute: 6,
   searches_per_minute: 10,
+  changes_per_minute: 60,
+  upload_mb_per_day: 100,
   readers: 16,
 };
 
@@ -32,6 +38,8 @@ const ofMany: Rate = {
   streams: 20_000,
   tokens_per_minute: 6000,
   searches_per_minute: 1200,
+  changes_per_minute: 12_000,
+  upload_mb_per_day: 60_000,
   readers: 500,
 };
 
@@ -42,6 +50,8 @@ const rate = (defaults: Rate) =>
       streams: count.default(defaults.streams),
       tokens_per_minute: count.default(defaults.tokens_per_minute),
       searches_per_minute: count.default(defaults.searches_per_minute),
+      changes_per_minute: count.default(defaults.changes_per_minute),
+      upload_mb_per_day: count.default(defaults.upload_mb_per_day),
       readers: count.default(defaults.readers),
     })
     .prefault({});
@@ -117,6 +127,8 @@ export const limits = z.strictObject({
         streams: 100,
         tokens_per_minute: 120,
         searches_per_minute: 60,
+        changes_per_minute: 120,
+        upload_mb_per_day: 600,
         readers: 100,
       }),
       address: rate(ofMany),

@@ -50,13 +50,12 @@ test("every limit is there, with its default", () => {
 
 test("the rates are those of each kind of caller", () => {
   const { rates } = limits.parse({});
-  const [both, user, visitor] = table("`limits.rates`").map(([, turns, streams, tokens, searches, readers]): Rate => ({
-    turns_per_minute: numberOf(turns!),
-    streams: numberOf(streams!),
-    tokens_per_minute: numberOf(tokens!),
-    searches_per_minute: numberOf(searches!),
-    readers: numberOf(readers!),
-  }));
+  const head = Object.keys(visitorRate);
+  const [both, user, visitor] = table("`limits.rates`").map(
+    ([, ...cells]) => Object.fromEntries(cells.map((cell, index) => [head[index], numberOf(cell)])) as unknown as Rate,
+  );
+  const names = /\n\| `limits\.rates` +\|(.*)\n/.exec(readme)![1]!.match(/`\w+`/g)!;
+  expect(names.map((name) => name.slice(1, -1))).toEqual(head);
   expect({ key: both, address: both, user }).toEqual(rates);
   expect(visitor).toEqual(visitorRate);
 });

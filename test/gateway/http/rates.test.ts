@@ -5,8 +5,10 @@ import type { AddressInfo } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { gatewayCaller } from "../../../gateway/protocol/callers.ts";
+import { routeScopes } from "../../../gateway/http/auth/route-scopes.ts";
 import { createAddresses } from "../../../gateway/http/address.ts";
 import { limits, visitorRate } from "../../../gateway/protocol/limits.ts";
+import { scopes } from "../../../gateway/protocol/scopes.ts";
 import { readAgent } from "../../support/real-cli.ts";
 import { until } from "../../support/wait.ts";
 import { mainKey, openWholeApp, type WholeApp, type WholeAppOptions } from "../../support/whole-app.ts";
@@ -183,6 +185,73 @@ describe("[T6] proxies that are named by their addresses", () => {
 
   test.each(["10.0.0.0/33", "localhost", "", "10.0.0.1/", "::1/129"])("%j is refused", (proxy) => {
     expect(limits.safeParse({ trusted_proxies: [proxy] }).success).toBe(false);
+  });
+});
+
+describe("[T6] what changes something", () => {
+  const changing = Object.keys(routeScopes).filter((route) => !/^GET |^POST \/mcp$/.test(route));
+
+  test.each(changing)(
+    "%s refuses more than its caller's share of changes, before it looks at anything",
+    async (route) => {
+      const app = await open({ key: { changes_per_minute: 3 } });
+      const [method, path] = route.split(" ") as [string, string];
+      const send = (key = mainKey) => app.request(path.replaceAll(/:\w+/g, "x"), { method, key });
+      const first = await statuses(3, () => send());
+      expect(first).not.toContain(429);
+      const refused = await send();
+      expect([refused.status, await refused.json()]).toMatchObject([
+        429,
+        { code: "too_many_requests", limit: "rates.key.changes_per_minute", value: 3 },
+      ]);
+      expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
+      // Reads, and other keys, are as they were.
+      expect((await app.request("/api/turns", { key: mainKey })).status).toBe(200);
+      expect((await send(await app.addKey("other", { scopes: [...scopes] }))).status).not.toBe(429);
+    },
+  );
+
+  test("is one count, whatever it is: titles and ratings use up the same", async () => {
+    const app = await open({ user: { changes_per_minute: 4 } });
+    const ann = await tokenOf(app, "ann");
+    const { session } = await app.json("/api/sessions", { key: ann, json: {} });
+    const rename = () => app.request(`/api/sessions/${session}`, { method: "PATCH", key: ann, json: { title: "x" } });
+    const ticket = () => app.request(`/api/sessions/${session}/ticket`, { method: "POST", key: ann });
+    expect([...(await statuses(2, rename)), ...(await statuses(2, ticket)), ...(await statuses(1, rename))]).toEqual([
+      200, 200, 201, 429, 429,
+    ]);
+  });
+
+  test("attachments have a quota of bytes, ahead of a prompt and in it", async () => {
+    const app = await open({ user: { upload_mb_per_day: 2 } });
+    const ann = await tokenOf(app, "ann");
+    let sent = 0;
+    const image = (megabytes: number) =>
+      Buffer.concat([Buffer.from("GIF89a"), Buffer.alloc(megabytes * 1024 * 1024 - 10, String(sent++))]);
+    const upload = async (megabytes: number) => {
+      const body = new Uint8Array(image(megabytes));
+      const reply = await app.request("/api/attachments", {
+        method: "POST",
+        key: ann,
+        body,
+        headers: { "content-type": "image/gif" },
+      });
+      return [reply.status, await reply.json()] as const;
+    };
+    const inPrompt = async (megabytes: number) => {
+      const source = { type: "base64", media_type: "image/gif", data: image(megabytes).toString("base64") };
+      const reply = await app.request("/api/turns", {
+        key: ann,
+        json: { prompt: [{ type: "image", source }], agent: "default" },
+      });
+      return [reply.status, await reply.json()] as const;
+    };
+    expect((await upload(1))[0]).toBe(201);
+    const refused = [429, { limit: "rates.user.upload_mb_per_day", value: 2 }];
+    expect(await upload(1.5)).toMatchObject(refused);
+    expect(await inPrompt(1.5)).toMatchObject(refused);
+    expect((await inPrompt(0.9))[0]).toBe(202);
+    expect(await upload(0.2)).toMatchObject(refused);
   });
 });
 
