@@ -37,10 +37,10 @@ export function message(step: Spoken, id: string, model: string): ApiEvent {
 }
 
 /** The same message as the API streams it. */
-export function* streamed(step: Spoken, id: string, model: string): Generator<TimedEvent> {
+export function* streamed(step: Spoken, id: string, model: string, usualChars = defaultChars): Generator<TimedEvent> {
   const start = { ...message(step, id, model), content: [], stop_reason: null };
   const delayMs = step.kind === "tools" ? 0 : (step.delayMs ?? 0);
-  const chars = step.kind === "text" ? (step.chars ?? defaultChars) : defaultChars;
+  const chars = step.kind === "text" ? (step.chars ?? usualChars) : usualChars;
   yield { event: { type: "message_start", message: start }, delayMs: 0 };
   for (const [index, block] of blocks(step, id).entries()) {
     yield { event: { type: "content_block_start", index, content_block: opened(block) }, delayMs: 0 };

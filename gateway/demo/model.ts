@@ -25,6 +25,8 @@ export interface DemoModelOptions {
   readonly onRequest?: (request: ModelRequest) => void;
   /** A pause before each delta, in milliseconds, where a step names none: a person sees words come. Default 0. */
   readonly delayMs?: number;
+  /** The length of a delta in characters, where a step names none. */
+  readonly chars?: number;
 }
 
 const beforeCutMs = 100;
@@ -66,14 +68,14 @@ async function answer(
   const script = readScript(body.messages);
   for (const [name, value] of Object.entries(limitHeaders(script.limit))) response.setHeader(name, value);
   if (script.limit?.status === "rejected") return sendError(response, 429);
-  await act(script, body, response, options.delayMs ?? 0, attempts);
+  await act(script, body, response, options, attempts);
 }
 
 async function act(
   { step, prompt, position }: Script,
   body: ModelRequest["body"],
   response: ServerResponse,
-  delayMs: number,
+  { delayMs = 0, chars }: DemoModelOptions,
   attempts: Map<string, number>,
 ): Promise<void> {
   const id = `msg_demo${randomBytes(9).toString("hex")}`;
@@ -89,7 +91,7 @@ async function act(
   return send(step.kind === "text" && step.delayMs === undefined ? { ...step, delayMs } : step, Infinity);
 
   async function send(spoken: Parameters<typeof message>[0], cutAfter: number): Promise<void> {
-    if (body.stream) return sendStream(response, streamed(spoken, id, body.model), cutAfter);
+    if (body.stream) return sendStream(response, streamed(spoken, id, body.model, chars), cutAfter);
     if (cutAfter < Infinity) return void response.destroy();
     return sendJson(response, 200, message(spoken, id, body.model));
   }

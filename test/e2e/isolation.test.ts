@@ -1,6 +1,5 @@
 // [A9, P9] A model that tries to reach what its session must not reach. Each try is made twice: without a box, where it must succeed, and in one; by
-// gateways that run as root and as an ordinary user. The table of tries: test/support/isolation/tries.ts. Part of `npm run test:long` alone: it takes
-// two minutes, and, as root, a checkout that other users can read.
+// gateways that run as root and as an ordinary user. The table of tries: test/support/isolation/tries.ts.
 import { beforeAll, describe, expect, test } from "vitest";
 import { formsHere, openGrounds } from "../support/isolation/grounds.ts";
 import type { Isolation } from "../support/isolation/grounds-gateway.ts";
@@ -9,7 +8,6 @@ import { groups, triesIn } from "../support/isolation/tries.ts";
 import { means } from "../support/isolation/tries/means.ts";
 import type { Form, Try } from "../support/isolation/try.ts";
 import { lacksBubblewrap, lacksPython } from "../support/programs.ts";
-import { isLong } from "../support/scale.ts";
 
 /** A pattern of titles, to work on a few. */
 const only = new RegExp(process.env["SLUICE_TEST_TRIES"] ?? "");
@@ -31,7 +29,7 @@ async function runAll(form: Form, isolation: Isolation): Promise<Run> {
   return { outcomes, leftOut: new Set(rows.filter((row) => !possible.includes(row))) };
 }
 
-describe.skipIf(!isLong || lacksBubblewrap || lacksPython).each(formsHere)("by a gateway that runs as %s", (form) => {
+describe.skipIf(lacksBubblewrap || lacksPython).each(formsHere)("by a gateway that runs as %s", (form) => {
   let unboxed: Run;
   let boxed: Run;
   beforeAll(async () => {

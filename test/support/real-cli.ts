@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startDriver, type Driver, type DriverOptions, type TurnRequest } from "../../gateway/claude/driver.ts";
 import { locateCli } from "../../gateway/claude/locate.ts";
-import { startDemoModel, type DemoModel, type ModelRequest } from "../../gateway/demo/model.ts";
+import { startDemoModel, type DemoModel, type DemoModelOptions, type ModelRequest } from "../../gateway/demo/model.ts";
 import { agentConfig, type AgentConfig } from "../../gateway/protocol/agents.ts";
 import type { TerminalEvent, TurnEvent } from "../../gateway/protocol/events.ts";
 import type { PromptBlock } from "../../gateway/protocol/prompt.ts";
@@ -48,7 +48,10 @@ export interface Turn {
 /** A made-up credential, as every test uses it. */
 export const madeUpToken = "made-up-token-for-tests";
 
-export async function openScene(extraEnvironment: Record<string, string | undefined> = {}): Promise<Scene> {
+export async function openScene(
+  extraEnvironment: Record<string, string | undefined> = {},
+  modelOptions: Pick<DemoModelOptions, "chars"> = {},
+): Promise<Scene> {
   const folder = mkdtempSync(join(tmpdir(), "sluice-test-"));
   const [home, runFolder, workspace] = ["home", "run", "workspace"].map((name) => join(folder, name)) as [
     string,
@@ -57,7 +60,7 @@ export async function openScene(extraEnvironment: Record<string, string | undefi
   ];
   for (const path of [home, runFolder, workspace]) mkdirSync(path);
   const requests: ModelRequest[] = [];
-  const model = await startDemoModel({ onRequest: (request) => requests.push(request) });
+  const model = await startDemoModel({ ...modelOptions, onRequest: (request) => requests.push(request) });
   const { path: binary } = await locateCli(undefined, "");
   const environment = {
     PATH: process.env["PATH"],

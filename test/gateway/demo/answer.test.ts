@@ -75,3 +75,11 @@ test("a message with calls stops for them", () => {
     model: "m",
   });
 });
+
+test("deltas have the length that is asked for, unless the step has one of its own", () => {
+  const count = (step: Spoken, chars?: number) =>
+    [...streamed(step, "msg_1", "m", chars)].filter(({ event }) => event.type === "content_block_delta").length;
+  const call: Spoken = { kind: "tools", calls: [{ name: "Bash", input: { command: "x".repeat(100) } }] };
+  expect([count(call), count(call, 50), count(call, 4096)]).toEqual([10, 3, 1]);
+  expect(count({ kind: "text", text: "x".repeat(100), chars: 10 }, 4096)).toBe(10);
+});

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { createClient, jsonBody, newFolder, spawnGateway, type ChildGateway, type Client } from "../gateway.ts";
 import type { Scene } from "../real-cli.ts";
 import { attackers, publicOrigin, type Attacker } from "./attackers.ts";
+import { asUser } from "./checkout.ts";
 import type { Planted } from "./planting.ts";
 import { folderWith } from "./prey.ts";
 import type { Secrets } from "./secrets.ts";
@@ -26,17 +27,18 @@ export async function startGateway({ scene, planted, isolation, uid, secrets }: 
   }));
   const agents = [
     ...named,
-    { name: "lead", supervises: ["worker"] },
-    { name: "other-coder", workspace: planted.project, worktree: true, allowed_tools: ["Bash"] },
+    // With a token of its own for the gateway, and a worktree.
+    { name: "lead", supervises: ["worker"], workspace: planted.project, worktree: true, allowed_tools: ["Bash"] },
   ];
   const prefix = ["python3", "-c", inAKeyring, secrets["session-keyring"]];
   // What its start needs was made by the user of the tests.
   const dataFolder = newFolder(scene, "data");
   if (uid !== undefined) {
     chownSync(dataFolder, uid, uid);
-    if (isolation !== "off") execFileSync(process.execPath, [linkCli, dataFolder], { uid, gid: uid });
+    const [file, ...args] = asUser(uid) as [string, ...string[]];
+    if (isolation !== "off") execFileSync(file, [...args, process.execPath, linkCli, dataFolder]);
     const give = ["sh", "-c", `chown -R ${uid}:${uid} "$(dirname "$SLUICE_CONFIG")" && exec "$0" "$@"`];
-    prefix.unshift(...give, "setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups");
+    prefix.unshift(...give, file, ...args);
   }
   const settings = {
     agents,
@@ -109,11 +111,8 @@ export async function startNeighbour(ann: Client, command: string, secrets: Secr
 /** What the gateway itself has written down, and a file in another agent's worktree. */
 export async function plantGatewaySecrets(key: Client, data: string, secrets: Secrets): Promise<void> {
   const command = `echo ${[...secrets["other-worktree"]].toReversed().join("")} | rev > unsaved.txt`;
-  const turns = await Promise.all([
-    key.post("demo:text Ready.", { agent: "lead" }),
-    key.post(`demo:tool Bash ${JSON.stringify({ command })}`, { agent: "other-coder" }),
-  ]);
-  for (const { turn } of turns) await key.ended(turn);
+  const { turn } = await key.post(`demo:tool Bash ${JSON.stringify({ command })}`, { agent: "lead" });
+  await key.ended(turn);
   const [signing] = JSON.parse(readFileSync(join(data, "signing.json"), "utf8")) as [{ secret: string }];
   secrets.signing = signing.secret;
   const run = join(data, "run");

@@ -84,11 +84,13 @@ export async function openGrounds(form: Form, isolation: Isolation): Promise<Gro
 async function open(form: Form, isolation: Isolation, opened: AsyncDisposableStack): Promise<Grounds> {
   const secrets = makeSecrets();
   const id = `sluice-${randomBytes(5).toString("hex")}`;
-  const scene = await openScene({
+  const environment = {
     CLAUDE_CODE_OAUTH_TOKEN: secrets.credential,
     TEAM_SECRET: secrets.environment,
     LANG: "C.UTF-8",
-  });
+  };
+  // Calls come in few deltas: their programs are long, and how they are streamed is no matter here.
+  const scene = await openScene(environment, { chars: 4096 });
   const { folder } = scene;
   opened.defer(() => scene.close());
   opened.defer(() => cleanMachine(id, folder));

@@ -10,8 +10,8 @@ export interface PlainCliOptions {
   readonly args: readonly string[];
   readonly cwd: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Default: that of the tests. */
-  readonly uid?: number | undefined;
+  /** Of its command line: what makes it another user's. */
+  readonly prefix: readonly string[];
   /** The person's answer to everything that the CLI asks. */
   readonly answer: "allow" | "deny";
 }
@@ -44,14 +44,15 @@ interface Block {
   readonly content?: unknown;
 }
 
-export function startPlainCli({ binary, args, cwd, environment, uid, answer }: PlainCliOptions): PlainCli {
+export function startPlainCli({ binary, args, cwd, environment, prefix, answer }: PlainCliOptions): PlainCli {
   // Node gives it sockets, which cannot be opened through /proc; with `cat` on both sides they are pipes.
-  const child = spawn("/bin/sh", ["-c", 'cat | "$0" "$@" 2>&1 | cat', binary, ...standardArgs, ...args], {
+  const pipes = ["/bin/sh", "-c", 'cat | "$0" "$@" 2>&1 | cat', binary, ...standardArgs, ...args];
+  const [file, ...rest] = [...prefix, ...pipes] as [string, ...string[]];
+  const child = spawn(file, rest, {
     cwd,
     env: { ...environment, CLAUDE_CODE_DISABLE_BACKGROUND_TASKS: "1" },
     stdio: ["pipe", "pipe", "inherit"],
     detached: true,
-    ...(uid === undefined ? {} : { uid, gid: uid }),
   });
   const texts: string[] = [];
   const lines: Line[] = [];
@@ -119,7 +120,7 @@ function resultsIn(lines: readonly Line[]): string[] {
   return blocks.filter(({ type }) => type === "tool_use").map(({ id }) => answers.get(id) ?? "");
 }
 
-/** A prompt that makes the demo model do these calls, one after the other. */
-export function promptOf(calls: readonly Call[]): string {
-  return calls.map(({ name, input }) => `demo:tool ${name} ${JSON.stringify(input)}`).join("\n");
+/** A prompt that makes the demo model do these calls: a message after the other, each with one or several. */
+export function promptOf(messages: readonly (readonly Call[])[]): string {
+  return messages.map((calls) => `demo:tools ${JSON.stringify(calls)}`).join("\n");
 }

@@ -6,6 +6,7 @@ import { jsonBody, type Client } from "../gateway.ts";
 import { openReader, type WireEvent } from "../reader.ts";
 import { until } from "../wait.ts";
 import type { ModelRequest } from "../../../gateway/demo/model.ts";
+import { asUser } from "./checkout.ts";
 import { attackers, type Attacker, type AttackerName } from "./attackers.ts";
 import type { Grounds } from "./grounds.ts";
 import { promptOf, startPlainCli, type PlainCli } from "./plain-cli.ts";
@@ -41,7 +42,7 @@ export const playByGateway: Player = async (at, name, prompt) => {
     client,
     session: first.session,
     async say(calls, session = first.session) {
-      const { results, stream } = await say(client, attacker, promptOf(calls), { session });
+      const { results, stream } = await say(client, attacker, promptOf(calls.map((call) => [call])), { session });
       return [...results, stream, modelHeard(at, session)].join("\n");
     },
   };
@@ -93,7 +94,7 @@ async function playBelow(
   prompt: string,
 ): Promise<Played> {
   const work = { name: "mcp__sluice__message_agent", input: { agent: name, prompt, wait: true } };
-  await say(client, attackers[name], promptOf([work]), { agent: supervisor });
+  await say(client, attackers[name], promptOf([[work]]), { agent: supervisor });
   const { turns } = (await (await client.fetch(`/api/turns?agent=${name}`)).json()) as {
     turns: { turn: string; session: string; events_url: string }[];
   };
@@ -135,7 +136,7 @@ export function openPlainSession(at: Grounds, name: AttackerName): PlainSession 
     args: [`--session-id=${session}`, `--permission-mode=${permission_mode}`, ...allowed],
     cwd: workspace ?? ownFolder(at),
     environment: { ...at.scene.environment, CLAUDE_CODE_TMPDIR: ownFolder(at) },
-    uid: at.uid,
+    prefix: at.uid === undefined ? [] : asUser(at.uid),
     answer,
   });
   return { session, cli };

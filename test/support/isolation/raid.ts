@@ -3,7 +3,7 @@ import { playByGateway, playPlainly, modelHeard, openPlainSession, type Played, 
 import type { Grounds } from "./grounds.ts";
 import { promptOf } from "./plain-cli.ts";
 import { leaksIn, secretsIn, type SecretName } from "./secrets.ts";
-import { throughWord, type Try } from "./try.ts";
+import { throughWord, type Call, type Try } from "./try.ts";
 
 /** The result of a try. */
 export interface Outcome {
@@ -89,15 +89,17 @@ async function playAll(at: Grounds, tries: readonly Try[], play: Player): Promis
   return outcomes;
 }
 
-/** Those of one session each. */
+/** Those of one session each. First the one with most tries, then those that end their session, which takes time and no work. */
 function batches(tries: readonly Try[]): Try[][] {
-  return [...Map.groupBy(tries, ({ by = "shell", session = "" }) => `${by} ${session}`).values()];
+  const rank = (batch: readonly Try[]) => (batch.length > 20 ? 0 : batch[0]!.session === undefined ? 2 : 1);
+  const all = Map.groupBy(tries, ({ by = "shell", session = "" }) => `${by} ${session}`);
+  return [...all.values()].toSorted((a, b) => rank(a) - rank(b));
 }
 
 async function playBatch(at: Grounds, batch: readonly Try[], play: Player): Promise<(readonly [Try, Outcome])[]> {
   const calls = batch.map((one) => one.calls(at));
   const words = batch.map((one) => one.says?.(at) ?? "").join("");
-  const played = await play(at, batch[0]!.by ?? "shell", [promptOf(calls.flat()), words].join("\n"));
+  const played = await play(at, batch[0]!.by ?? "shell", [promptOf(messagesOf(calls)), words].join("\n"));
   const before = new Map<Try, Before>();
   for (const one of batch) before.set(one, await goOn(at, one, played));
   const outcomes: (readonly [Try, Outcome])[] = [];
@@ -106,9 +108,30 @@ async function playBatch(at: Grounds, batch: readonly Try[], play: Player): Prom
     const count = calls[index]!.length;
     const results = played.results.slice(position, (position += count));
     const outcome = await judge(at, one, results, played, before.get(one)!);
-    outcomes.push([one, { ...outcome, answered: [results.length, count] }]);
+    const isRun = (result: string) => !canShare(calls[index]!) || !result.includes("<tool_use_error>");
+    outcomes.push([one, { ...outcome, answered: [results.filter(isRun).length, count] }]);
   }
   return outcomes;
+}
+
+/** More in one message would save little. */
+const callsOfMessage = 8;
+
+/** A message costs the CLI as much as a command: those of several tries come in one. The calls of one try come one by one. */
+function messagesOf(tries: readonly (readonly Call[])[]): Call[][] {
+  const messages: Call[][] = [];
+  let open: Call[] | undefined;
+  for (const calls of tries)
+    if (!canShare(calls)) {
+      messages.push(...calls.map((call) => [call]));
+      open = undefined;
+    } else if (open && open.length < callsOfMessage) open.push(...calls);
+    else messages.push((open = [...calls]));
+  return messages;
+}
+
+function canShare(calls: readonly Call[]): boolean {
+  return calls.length === 1 && calls[0]!.name === "Bash";
 }
 
 interface Before {

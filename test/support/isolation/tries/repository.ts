@@ -59,8 +59,8 @@ const rows: readonly Try[] = [
   },
   {
     title: "the entry of another agent's worktree",
-    calls: () => [bash(`echo '${mark}' > ${common}/worktrees/other-coder/locked`)],
-    does: (at) => fileHas(join(at.project, ".git/worktrees/other-coder/locked"), mark),
+    calls: () => [bash(`echo '${mark}' > ${common}/worktrees/lead/locked`)],
+    does: (at) => fileHas(join(at.project, ".git/worktrees/lead/locked"), mark),
   },
   {
     title: "a worktree elsewhere on the machine",
