@@ -16,6 +16,7 @@ import {
 import { configFile } from "../../gateway/config.ts";
 import { boxConfig, isolations } from "../../gateway/protocol/box.ts";
 import { limits } from "../../gateway/protocol/limits.ts";
+import { groups } from "../support/isolation/tries.ts";
 
 const page = readFileSync(new URL("../../gateway/docs/security.md", import.meta.url), "utf8");
 const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
@@ -55,6 +56,17 @@ test("every attack at the front door has the test that its row names", () => {
     .slice(3)
     .map((row) => row.split(" | ")[2]!.replace(/\s*\|$/, ""));
   expect(titles.filter((title) => !testSources.some((source) => source.includes(title)))).toEqual([]);
+});
+
+test("[A9] each kind of try to get out names a test that there is, and no group of them is left out", () => {
+  const from = page.indexOf("\n| Wanted, or harmed ") + 1;
+  const rows = page.slice(from, page.indexOf("\n\n", from)).split("\n").slice(2);
+  const named = rows.map((row) => row.split(/(?<!\\)\|/)[3]!.trim());
+  const titles = groups.flatMap(({ name, rule, tries }) => tries.map(({ title }) => `[${rule}] ${name}: ${title}`));
+  expect(named.filter((title) => !titles.includes(title))).toEqual([]);
+  expect(new Set(named).size).toBe(named.length);
+  for (const { name, rule } of groups)
+    expect(named.some((title) => title.startsWith(`[${rule}] ${name}: `))).toBe(true);
 });
 
 test("its numbers are those of the code", () => {
