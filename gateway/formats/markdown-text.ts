@@ -1,9 +1,10 @@
 // Texts of people, models and tools inside a Markdown document of ours [A6]: none can bring HTML, load an image, pass for one of the
 // document's own headings, or end a fence or a folded part. Everything else of their Markdown stays. Pure.
 // Where a fence or a code span begins and ends: https://spec.commonmark.org/0.31.2/
+import { safeWords, withVisibleControls } from "./markdown-words.ts";
 
 /**
- * Prose as it is, but with `<` escaped outside of code, images as links, headings two levels down, and every fenced block at the line's
+ * Prose as it is, but outside of code with what `safeWords` makes text, headings two levels down, and every fenced block at the line's
  * beginning: an indented fence opens or closes by what is around it, one of ours never. What is not code beyond doubt is taken for text:
  * an escape too many is a blemish, one too few a hole.
  */
@@ -19,12 +20,14 @@ export function safeMarkdown(text: string): string {
     lines.push(fenced(content.map((line) => `${line}\n`).join(""), language));
     block = undefined;
   };
-  for (const line of withPlainLineEnds(text).split("\n")) {
+  for (const said of withVisibleControls(text).split("\n")) {
     if (block) {
-      if (closes(line, block)) endBlock(block);
-      else block.content.push(dedented(line, block.indent));
+      if (closes(said, block)) endBlock(block);
+      else block.content.push(dedented(said, block.indent));
       continue;
     }
+    // Editors and some renderers end a line at these.
+    const line = said.replaceAll(/[\u2028\u2029]/g, " ");
     const opened = openedBlock(line);
     if (opened) {
       // The marker of a list item that begins with the block.
@@ -43,29 +46,10 @@ export function safeMarkdown(text: string): string {
 
 /** A fenced block that nothing in its content can end. */
 export function fenced(content: string, language = ""): string {
-  const text = withPlainLineEnds(content);
+  const text = withVisibleControls(content);
   let fence = "```";
   for (const [run] of text.matchAll(/`{3,}/g)) if (run.length >= fence.length) fence = `${run}\``;
   return `${fence}${language}\n${text}${text.endsWith("\n") ? "" : "\n"}${fence}`;
-}
-
-/** A short text as plain words on one line. */
-export function inlineText(text: string): string {
-  return text
-    .replaceAll(/\s+/g, " ")
-    .trim()
-    .replaceAll(/[\\`*_[\]<>&|~!$#]/g, "\\$&");
-}
-
-/** A short text as plain words inside an HTML element, also for renderers that look for Markdown there. */
-export function htmlText(text: string): string {
-  const words = text.replaceAll(/\s+/g, " ").trim();
-  const short = words.length > 120 ? `${[...words].slice(0, 119).join("")}…` : words;
-  return short.replaceAll(/[&<>"[]/g, (mark) => `&#${mark.charCodeAt(0)};`);
-}
-
-function withPlainLineEnds(text: string): string {
-  return text.replaceAll(/\r\n?/g, "\n");
 }
 
 interface FencedBlock {
@@ -77,11 +61,12 @@ interface FencedBlock {
 }
 
 function openedBlock(line: string): { block: FencedBlock; before: string } | undefined {
-  const match = /^([ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(`{3,}|~{3,})(.*)$/.exec(line);
+  const match = /^([ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(`{3,}|~{3,})([^\n]*)$/.exec(line);
   if (!match) return undefined;
   const [, before = "", fence = "", info = ""] = match;
   if (fence.startsWith("`") && info.includes("`")) return undefined;
-  const language = info.replaceAll("`", "").trim();
+  // Renderers make more of the rest: attributes, raw HTML.
+  const [language = ""] = /^[\w+#.-]{1,40}/.exec(info.trim()) ?? [];
   return { block: { fence, language, indent: before.length, content: [] }, before: before.trim() };
 }
 
@@ -99,7 +84,8 @@ function dedented(line: string, indent: number): string {
 const maxRunsPerLine = 200;
 
 /** Lines without an empty one between them: no code span reaches beyond. */
-function safeProse(lines: readonly string[]): string[] {
+function safeProse(said: readonly string[]): string[] {
+  const lines = said.map(withPlainQuotedFence);
   const spans = lines.map(codeSpans);
   // One backtick run without its like on the same line may pair with one on another: then nothing counts as code.
   const isSure = spans.every((found) => found !== undefined);
@@ -107,13 +93,22 @@ function safeProse(lines: readonly string[]): string[] {
     // In a table's row a code span ends with its cell.
     const code = isSure && !line.includes("|") ? spans[at]! : [];
     const safe = escapeAround(line, code).replace(
-      /^( {0,3})(#{1,6})(?=[ \t]|$)/,
+      /^( {0,3})(#{1,6})(?=\s|$)/,
       (_, indent: string, marks: string) => `${indent}${"#".repeat(Math.min(6, marks.length + 2))}`,
     );
     // Under a line of text these would make a heading of it.
-    const isUnderline = at > 0 && /^ {0,3}(?:=+|-+)[ \t]*$/.test(line);
+    const isUnderline = at > 0 && /^ {0,3}(?:=+|-+)\s*$/.test(line);
     return isUnderline ? ["", safe] : [safe];
   });
+}
+
+/** In a quotation or a footnote a fence stays where it is; one whose opening line says more than a language is made text. */
+function withPlainQuotedFence(line: string): string {
+  const [, before, fence, info] =
+    /^([ \t]*(?:(?:>|[-*+]|\d{1,9}[.)]|\[\^[^\]\n]{1,1000}\]:)[ \t]*)+)(`{3,}|~{3,})([^\n]*)$/.exec(line) ?? [];
+  if (fence === undefined || /^[\w+#., \t-]*$/.test(info!) || (fence.startsWith("`") && info!.includes("`")))
+    return line;
+  return before! + (fence.startsWith("`") ? "&#96;" : "&#126;").repeat(fence.length) + info!;
 }
 
 /** The code spans that begin and end on this line; undefined where that cannot be said of every backtick on it. */
@@ -142,15 +137,8 @@ function escapeAround(line: string, code: readonly [number, number][]): string {
   let safe = "";
   let from = 0;
   for (const [begin, end] of code) {
-    safe += escapeText(line.slice(from, begin)) + line.slice(begin, end);
+    safe += safeWords(line.slice(from, begin), from === 0) + line.slice(begin, end);
     from = end;
   }
-  return safe + escapeText(line.slice(from));
-}
-
-/** Not by a backslash, nor trusting one that stands there: a bare address in front of it may take it in. */
-function escapeText(text: string): string {
-  return text
-    .replaceAll(/(\\*)</g, (_, slashes: string) => `${slashes.slice(slashes.length % 2)}&lt;`)
-    .replaceAll("![", "!\\[");
+  return safe + safeWords(line.slice(from), from === 0);
 }

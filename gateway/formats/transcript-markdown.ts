@@ -7,7 +7,8 @@ import type {
   TranscriptToolUse,
   TranscriptTurn,
 } from "../protocol/transcript.ts";
-import { fenced, htmlText, inlineText, safeMarkdown } from "./markdown-text.ts";
+import { fenced, safeMarkdown } from "./markdown-text.ts";
+import { htmlText, inlineText } from "./markdown-words.ts";
 
 /** What stands above the turns. */
 export function transcriptMarkdownHead(session: { id: string; agent: string; title: string | null }): string {
@@ -39,9 +40,9 @@ function messageParts(message: TranscriptMessage): string[] {
 function blockText(block: TranscriptBlock): string {
   switch (block.type) {
     case "text":
-      return safeMarkdown(block.text).trim();
+      return safeMarkdown(block.text.trim());
     case "thinking":
-      return block.thinking.trim() === "" ? "" : folded("Thinking", [safeMarkdown(block.thinking).trim()]);
+      return block.thinking.trim() === "" ? "" : folded("Thinking", [safeMarkdown(block.thinking.trim())]);
     case "tool_use":
       return toolUse(block);
     case "image":

