@@ -152,8 +152,10 @@ async function askOnce(config: Config, words: readonly string[], values: Values,
   }
 }
 
-/** A terminal obeys control characters: a model's words must not reach its clipboard, its title or what is there already, nor turn
- * what is shown around. */
+/**
+ * A terminal obeys control characters: a model's words must not reach its clipboard, its title or what is there already. By those for the
+ * direction of writing they would be read in another order.
+ */
 function shownOn({ isTTY }: { isTTY?: boolean }, text: string): string {
   return isTTY ? text.replaceAll(/[^\P{Cc}\n\t]|\p{Bidi_Control}/gu, "") : text;
 }

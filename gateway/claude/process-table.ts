@@ -58,9 +58,13 @@ function childrenOf(pid: number): number[] {
   return text.split(" ").filter(Boolean).map(Number);
 }
 
-/** Its id in its own namespace (proc_pid_status(5)). */
+/** Its id in its own namespace (proc_pid_status(5)). A name may have U+2028, where a `^` for each line would find one, too. */
 function innerPid(pid: number): string | undefined {
-  return /^NSpid:.*\t(\d+)$/m.exec(readIfThere(`/proc/${pid}/status`))?.[1];
+  const lines = readIfThere(`/proc/${pid}/status`).split("\n");
+  return lines
+    .find((line) => line.startsWith("NSpid:"))
+    ?.split("\t")
+    .at(-1);
 }
 
 /** Processes that carry one of these markers; none where the platform does not show environments. */
