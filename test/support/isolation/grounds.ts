@@ -103,8 +103,10 @@ async function open(form: Form, isolation: Isolation, opened: AsyncDisposableSta
   const gateway = await startGateway({ scene, planted, isolation, uid, secrets });
   opened.defer(() => endGateway(gateway));
   const key = createClient(gateway.address, secrets.key, alone);
-  const preys = await startPreys({ gateway, key, planted, uid, secrets, opened });
-  await plantGatewaySecrets(key, gateway.dataFolder, secrets);
+  const [preys] = await Promise.all([
+    startPreys({ gateway, key, planted, uid, secrets, opened }),
+    plantGatewaySecrets(key, gateway.dataFolder, secrets),
+  ]);
   secrets["neighbour-session"] = preys.neighbour.session;
   return {
     ...planted,

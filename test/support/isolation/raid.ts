@@ -36,14 +36,20 @@ function gotThrough({ leaks, found, isThrough, hasDone }: Outcome): string[] {
   ];
 }
 
-/** What is wrong with a try's results, without a box and in one. */
-export function faultsOf(one: Try, without: Outcome, within: Outcome): string[] {
-  const isProven = one.control === "bait" ? without.isBaited === true : hasSucceeded(without);
-  if (!isProven) return [`it proves nothing, since without a box it does not succeed: ${without.words}`];
+/** Whether it need not be made without a box: no gateway falls for it, and that its bait is in place shows in the box. */
+export function isForBoxAlone({ control, endsItself }: Try): boolean {
+  return control === "bait" && !endsItself;
+}
+
+/** What is wrong with a try's results in a box, and without one; undefined where it was not made. */
+export function faultsOf(one: Try, without: Outcome | undefined, within: Outcome): string[] {
+  const control = without ?? within;
+  const isProven = one.control === "bait" ? control.isBaited === true : hasSucceeded(control);
+  if (!isProven) return [`it proves nothing, since without a box it does not succeed: ${control.words}`];
   const [answered, calls] = within.answered;
   return [
     ...(one.endsItself || answered === calls ? [] : [`in the box only ${answered} of ${calls} calls were answered`]),
-    ...(one.endsItself || within.isBaited === without.isBaited ? [] : ["in the box its bait is not in place"]),
+    ...(one.endsItself || within.isBaited === control.isBaited ? [] : ["in the box its bait is not in place"]),
     ...gotThrough(within).map((what) => `in the box it ${what}: ${within.words}`),
   ];
 }

@@ -56,7 +56,7 @@ export interface Try {
   readonly does?: (at: Grounds, heard: Heard) => boolean | Promise<boolean>;
   /**
    * Where it must succeed: by a gateway with `isolation` off (default); by a CLI without a gateway, for what the gateway's deny rules stop;
-   * `bait`: only `baited` is required, since no gateway falls for it.
+   * `bait`: only `baited` is required, since no gateway falls for it; in the box, unless the try ends its session.
    */
   readonly control?: "gateway" | "cli" | "bait";
   /** For a try that waits for the gateway itself to fall for it: whether the bait is in place. */
