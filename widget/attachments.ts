@@ -44,20 +44,20 @@ export interface AttachmentOptions {
   readonly onProblem: (problem: ApiProblem) => void;
 }
 
+const isImage = ({ type }: Blob) => imageTypes.some((known) => known === type);
+
 export function createAttachments({ api, browser, onChange, onProblem }: AttachmentOptions): Attachments {
   const images = signal<readonly DraftImage[]>([]);
   const uploads = new Map<string, Upload>();
   const urls = new Map<string, Promise<string>>();
   const made = new Set<string>();
 
+  /** It is of the page's own origin: what is opened there with a type of documents (SVG for one) would run in the page's name. A slice has no type. */
   function makeUrl(blob: Blob): string {
-    const url = browser.createObjectUrl(blob);
+    const url = browser.createObjectUrl(isImage(blob) ? blob : blob.slice());
     made.add(url);
     return url;
   }
-
-  /** Its address is of the page's own origin: what is opened there with a type of documents (SVG for one) would run in the page's name. */
-  const makeInertUrl = (blob: Blob) => makeUrl(isImage(blob) ? blob : new Blob([blob]));
 
   function begin(file: File): Upload {
     const id = newId();
@@ -133,7 +133,7 @@ export function createAttachments({ api, browser, onChange, onProblem }: Attachm
     url(hash) {
       const known = urls.get(hash);
       if (known) return known;
-      const url = fetchBlob(hash).then(makeInertUrl);
+      const url = fetchBlob(hash).then(makeUrl);
       urls.set(hash, url);
       url.catch(() => urls.delete(hash));
       return url;
@@ -143,8 +143,4 @@ export function createAttachments({ api, browser, onChange, onProblem }: Attachm
       for (const url of made) browser.revokeObjectUrl(url);
     },
   };
-}
-
-function isImage({ type }: Blob): boolean {
-  return imageTypes.some((known) => known === type);
 }
