@@ -233,14 +233,14 @@ describe.skipIf(lacksMounts)("a data folder on a disk of its own", () => {
   const binFile = new URL("../../gateway/bin.js", import.meta.url).pathname;
 
   test("without room for the CLI's copy is told so, and keeps no half of it", async () => {
-    const { code, stderr } = await endedOn("size=64m");
+    const { code, stderr } = await endedOn("mode=700,size=64m");
     expect(code).toBe(1);
     expect(stderr).toMatch(/copy of the CLI .*ENOSPC[^]*400 MB: make room, or set SLUICE_DATA/);
     expect(stderr).not.toMatch(/\.new|claude$/m);
   });
 
   test("that forbids programs is told so", async () => {
-    const { code, stderr } = await endedOn("noexec,size=900m");
+    const { code, stderr } = await endedOn("mode=700,noexec,size=900m");
     expect(code).toBe(1);
     expect(stderr).toMatch(/copy of the CLI .*noexec[^]*SLUICE_DATA/);
   });

@@ -230,7 +230,7 @@ test.skipIf(lacksMounts)(
     const prefix = [...ownMounts, "sh", "-c"];
     await linkCliCopy(join(scene.folder, "other"));
     const copy = `ln -s '${join(scene.folder, "other", "cli")}' '${dataFolder}/cli'`;
-    prefix.push(`mount -t tmpfs -o size=12m tmpfs '${dataFolder}' && ${copy} && exec "$0" "$@"`);
+    prefix.push(`mount -t tmpfs -o mode=700,size=12m tmpfs '${dataFolder}' && ${copy} && exec "$0" "$@"`);
     const gateway = await spawnGateway(scene, { dataFolder, limits: { shutdown_grace_s: 0.5 } }, { prefix });
     const filler = `/proc/${gateway.pid}/root${dataFolder}/filler`;
     const turn = await gateway.post("demo:long words=900 rate=150");
