@@ -5,6 +5,7 @@ import { bodyLimit } from "hono/body-limit";
 import { readAttachment } from "../log/prompt-attachments.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { Env } from "./env.ts";
+import { evenTime } from "./even-time.ts";
 import { absoluteUrl, type RouteDeps } from "./routes.ts";
 
 const unknownType = "application/octet-stream";
@@ -28,9 +29,11 @@ async function postAttachment(c: Context<Env>, deps: RouteDeps): Promise<Respons
   const attachment = readAttachment(bytes, { mediaType, maxBytes: deps.limits.attachment_bytes });
   await deps.rates.upload(c, c.get("caller"));
   await deps.rates.uploadBytes(c, c.get("caller"), bytes.length);
-  const { key, user } = c.get("caller");
-  const upload = { kind: "upload", owner: { key, user }, attachment, at: Date.now() } as const;
+  const { key, user, agents = null } = c.get("caller");
+  const upload = { kind: "upload", owner: { key, user }, agents, attachment, at: Date.now() } as const;
+  const even = evenTime(bytes.length);
   await deps.log.appendNow({ session: "", events: [], before: [upload] });
+  await even();
   c.header("Location", absoluteUrl(c, deps, `/api/attachments/${attachment.hash}`));
   return c.json({ attachment: attachment.hash, media_type: attachment.mediaType, bytes: bytes.length }, 201);
 }

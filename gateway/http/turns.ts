@@ -10,6 +10,7 @@ import { hasEnded } from "../turns/machine.ts";
 import { negotiate, streamFormat, type Rendering } from "./accept.ts";
 import { narrowed } from "./auth/authenticate.ts";
 import type { Env } from "./env.ts";
+import { evenTime } from "./even-time.ts";
 import { pathId, readCursor, readIdempotencyKey, readJson, readQuery, readWait } from "./input.ts";
 import { absoluteUrl, eventsUrl, streamBasics, timeOf, type RouteDeps } from "./routes.ts";
 import { streamEvents } from "./stream.ts";
@@ -36,7 +37,9 @@ export async function postTurn(c: Context<Env>, deps: RouteDeps, read: () => Pro
   await deps.rates.turn(c, caller);
   const attached = attachedBytes(request.prompt);
   if (attached > 0) await deps.rates.uploadBytes(c, caller, attached);
+  const even = evenTime(attached);
   const turn = await deps.turns.create(caller, request, idempotencyKey);
+  if (attached > 0) await even();
   c.header("Sluice-Session", turn.session);
   c.header("Sluice-Turn", turn.turn);
   if (rendering !== "json") {

@@ -189,7 +189,14 @@ export type Write =
   /** The session refers to an attachment that is kept already. */
   | { readonly kind: "attachment_link"; readonly session: string; readonly hash: string }
   /** Sent ahead of a prompt: its owner sees it before any session refers to it. */
-  | { readonly kind: "upload"; readonly owner: Owner; readonly attachment: Attachment; readonly at: number }
+  | {
+      readonly kind: "upload";
+      readonly owner: Owner;
+      /** The agents that the sender was limited to: for those alone it is. Absent or null: they were not. */
+      readonly agents?: readonly string[] | null;
+      readonly attachment: Attachment;
+      readonly at: number;
+    }
   | { readonly kind: "rating"; readonly turn: string; readonly rating: Rating | null }
   /** What the turn's process said beside its protocol: at most 64 KB. It is removed with the session. */
   | { readonly kind: "diagnostics"; readonly turn: string; readonly text: string }

@@ -7,8 +7,12 @@ import { owned, visibility, visible } from "./sqlite-statements.ts";
 type Row = Record<string, unknown>;
 export type AttachmentWrite = Extract<Write, { kind: "attachment" | "attachment_link" | "upload" }>;
 
+/** Within the caller's own limit: what was sent without one is not. Older versions did not note it. */
+const sentForSeenAgents = `(:seen_agents IS NULL OR s.agents IS NULL OR (s.agents <> 'null' AND NOT EXISTS (
+  SELECT 1 FROM json_each(s.agents) WHERE value NOT IN (SELECT value FROM json_each(:seen_agents)))))`;
+
 const seen = `(EXISTS (SELECT 1 FROM session_attachments l JOIN sessions s USING (session) WHERE l.hash = a.hash AND ${visible})
-  OR EXISTS (SELECT 1 FROM uploads s WHERE s.hash = a.hash AND ${owned}))`;
+  OR EXISTS (SELECT 1 FROM uploads s WHERE s.hash = a.hash AND ${owned} AND ${sentForSeenAgents}))`;
 
 function prepareAttachmentStatements(database: DatabaseSync) {
   const prepare = (sql: string) => database.prepare(sql);
@@ -18,7 +22,7 @@ function prepareAttachmentStatements(database: DatabaseSync) {
     ),
     link: prepare(`INSERT INTO session_attachments (hash, session) VALUES (:hash, :session) ON CONFLICT DO NOTHING`),
     upload: prepare(
-      `INSERT INTO uploads (hash, owner_key, owner_user, at) VALUES (:hash, :key, :user, :at)
+      `INSERT INTO uploads (hash, owner_key, owner_user, agents, at) VALUES (:hash, :key, :user, :agents, :at)
        ON CONFLICT DO UPDATE SET at = excluded.at`,
     ),
     one: prepare(`SELECT a.* FROM attachments a WHERE a.hash = :hash AND ${seen}`),
@@ -56,8 +60,8 @@ export function createAttachments(database: DatabaseSync): AttachmentParts {
       const { hash, mediaType, bytes } = change.attachment;
       sql.insert.run({ hash, media_type: mediaType, bytes });
       if (change.kind === "attachment") return void sql.link.run({ hash, session: change.session });
-      const { owner, at } = change;
-      sql.upload.run({ hash, key: owner.key, user: owner.user, at });
+      const { owner, agents = null, at } = change;
+      sql.upload.run({ hash, key: owner.key, user: owner.user, agents: JSON.stringify(agents), at });
     },
     dropUploads(before) {
       if (sql.dropUploads.run({ before }).changes > 0) sql.dropUnused.run();

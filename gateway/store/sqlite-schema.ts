@@ -260,4 +260,10 @@ export const migrations: readonly string[] = [
   CREATE TABLE unmarked_words (upto INTEGER NOT NULL) STRICT;
   INSERT INTO unmarked_words SELECT coalesce(max(rowid), 0) FROM turns;
   `,
+  // For which agents something was sent ahead.
+  `
+  ALTER TABLE uploads ADD COLUMN agents TEXT;
+  DROP INDEX uploads_once;
+  CREATE UNIQUE INDEX uploads_once ON uploads (hash, owner_key, coalesce(owner_user, ''), coalesce(agents, ''));
+  `,
 ];

@@ -128,7 +128,7 @@ describe("its file", () => {
 
   test("[L2] on a full disk a commit rejects with StoreFull, changes nothing, and works again once there is room", async () => {
     const script = new URL("../support/fill-store.ts", import.meta.url).pathname;
-    const limited = `ulimit -f 1024; exec '${process.execPath}' '${script}' '${file}'`;
+    const limited = `ulimit -f 1280; exec '${process.execPath}' '${script}' '${file}'`;
     const output = execFileSync("sh", ["-c", limited], { encoding: "utf8" });
     const result = JSON.parse(output) as Record<string, unknown> & { session: string; stored: number };
     expect(result).toMatchObject({ failures: ["StoreFull", "StoreFull"], state: "running" });

@@ -34,6 +34,44 @@ const reference = (bytes: Uint8Array, type = "image") => ({
 });
 
 describe("POST /api/attachments", () => {
+  test("[A4] takes as long for what somebody else has sent already, ahead of a prompt and in it", async () => {
+    open();
+    const megabytes = 4;
+    const files = [1, 2].map((fill) => Buffer.concat([png, Buffer.alloc(megabytes * 1024 * 1024, fill)]));
+    for (const file of files) expect(await status(send(bob, file, "image/png"))).toBe(201);
+    const timed = async (act: () => Promise<Response>) => {
+      const began = performance.now();
+      expect((await act()).status).toBeLessThan(300);
+      return performance.now() - began;
+    };
+    const source = { type: "base64", media_type: "image/png", data: files[1]!.toString("base64") };
+    // No sooner than a new one may take: what is written anew is done long before.
+    const leastMs = 20 + megabytes * 25;
+    expect(await timed(() => send(ann, files[0]!, "image/png"))).toBeGreaterThanOrEqual(leastMs);
+    const prompt = [{ type: "image", source }];
+    expect(await timed(() => app.post(ann, "/api/turns", { prompt }))).toBeGreaterThanOrEqual(leastMs);
+  });
+
+  test("[A4] what a token of one agent has sent is not read with a token of another one", async () => {
+    open({ agents: [readAgent({ name: "a" }), readAgent({ name: "b" })] });
+    const [a, b, both] = [["a"], ["b"], ["a", "b"]].map((agents): Caller => ({ ...ann, agents }));
+    const got = (caller: Caller) => status(app.request(caller, `/api/attachments/${hashOf(png)}`));
+    expect(await status(send(b!, png, "image/png"))).toBe(201);
+    expect(await Promise.all([a!, b!, both!, ann, service].map(got))).toEqual([404, 200, 200, 200, 200]);
+    const turn = (caller: Caller, agent: string) =>
+      status(app.post(caller, "/api/turns", { prompt: [reference(png)], agent }));
+    expect(await turn(a!, "a")).toBe(404);
+    expect(await turn(b!, "b")).toBe(202);
+    // Nor by the session that refers to it now.
+    expect(await got(a!)).toBe(404);
+    // What was sent without a limit is of no single agent.
+    expect(await status(send(ann, pdf, "application/pdf"))).toBe(201);
+    expect(await status(app.request(a!, `/api/attachments/${hashOf(pdf)}`))).toBe(404);
+    // Sent by both it is of both.
+    expect(await status(send(a!, png, "image/png"))).toBe(201);
+    expect(await got(a!)).toBe(200);
+  });
+
   test("answers 201 with the hash, and Location brings back the very bytes", async () => {
     open();
     const reply = await send(ann, png, "Image/PNG; charset=binary");
