@@ -1,9 +1,10 @@
 // The gateway of the grounds, a child that runs as root or as an ordinary user, with the agents of all attackers; and its clients.
 import { execFileSync } from "node:child_process";
-import { chownSync, readdirSync, readFileSync } from "node:fs";
+import { chownSync, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { createClient, jsonBody, newFolder, spawnGateway, type ChildGateway, type Client } from "../gateway.ts";
 import type { Scene } from "../real-cli.ts";
+import { until } from "../wait.ts";
 import { attackers, publicOrigin, type Attacker } from "./attackers.ts";
 import { asUser } from "./checkout.ts";
 import type { Planted } from "./planting.ts";
@@ -43,7 +44,7 @@ export async function startGateway({ scene, planted, isolation, uid, secrets }: 
   const settings = {
     agents,
     dataFolder,
-    limits: { processes: 60, running_turns: 30, shutdown_grace_s: 0.5, process_end_s: 2 },
+    limits: { processes: 60, process_idle_s: 5, running_turns: 30, shutdown_grace_s: 0.5, process_end_s: 2 },
     file: { isolation },
     environment: {
       SLUICE_LOG: "warn",
@@ -110,9 +111,12 @@ export async function startNeighbour(ann: Client, command: string, secrets: Secr
 
 /** What the gateway itself has written down, and a file in another agent's worktree. */
 export async function plantGatewaySecrets(key: Client, data: string, secrets: Secrets): Promise<void> {
-  const command = `echo ${[...secrets["other-worktree"]].toReversed().join("")} | rev > unsaved.txt`;
-  const { turn } = await key.post(`demo:tool Bash ${JSON.stringify({ command })}`, { agent: "lead" });
-  await key.ended(turn);
+  const backwards = [...secrets["other-worktree"]].toReversed().join("");
+  // Its turn goes on: with its process its token would go.
+  const call = { command: `echo ${backwards} | rev > unsaved.txt; exec sleep 600`, timeout: 600_000 };
+  await key.post(`demo:tool Bash ${JSON.stringify(call)}`, { agent: "lead" });
+  const unsaved = join(data, "worktrees/lead/unsaved.txt");
+  await until("the lead's file", () => existsSync(unsaved) && statSync(unsaved).size > 0, 30_000);
   const [signing] = JSON.parse(readFileSync(join(data, "signing.json"), "utf8")) as [{ secret: string }];
   secrets.signing = signing.secret;
   const run = join(data, "run");

@@ -121,7 +121,7 @@ async function playBatch(at: Grounds, batch: readonly Try[], play: Player): Prom
 }
 
 /** More in one message would save little. */
-const callsOfMessage = 8;
+const callsOfMessage = 16;
 
 /** A message costs the CLI as much as a command: those of several tries come in one. The calls of one try come one by one. */
 function messagesOf(tries: readonly (readonly Call[])[]): Call[][] {
