@@ -229,7 +229,7 @@ test.skipIf(lacksMounts)(
     // A file system of its own, that ends with the gateway: mounted in a namespace that only the gateway is in.
     const prefix = [...ownMounts, "sh", "-c"];
     await linkCliCopy(join(scene.folder, "other"));
-    const copy = `ln -s '${join(scene.folder, "other", "cli")}' '${dataFolder}/cli'`;
+    const copy = `mkdir -m 700 '${dataFolder}/cli' && mount --bind '${join(scene.folder, "other", "cli")}' '${dataFolder}/cli'`;
     prefix.push(`mount -t tmpfs -o mode=700,size=12m tmpfs '${dataFolder}' && ${copy} && exec "$0" "$@"`);
     const gateway = await spawnGateway(scene, { dataFolder, limits: { shutdown_grace_s: 0.5 } }, { prefix });
     const filler = `/proc/${gateway.pid}/root${dataFolder}/filler`;
