@@ -71,6 +71,13 @@ export const limits = z.strictObject({
   queue: count.default(1000),
   /** Turns of one caller that wait. */
   queue_per_caller: count.default(200),
+  /**
+   * What one caller has at most of all these caps, and of those of an agent: places to run, processes, turns that wait; at least one. A caller is a
+   * user of a service key, or the key itself where it names none.
+   */
+  caller_share: z.number().positive().max(1).default(0.5),
+  /** The same for all visitors of public agents together; one of them has `caller_share` of it. */
+  visitors_share: z.number().positive().max(0.5).default(0.5),
   /** How many turns may stand above one another, each given its work by the one above it. */
   supervise_depth: z.int().positive().max(5).default(3),
   /** Turns that one turn has given work to and that have not ended. */

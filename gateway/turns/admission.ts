@@ -1,7 +1,7 @@
 // Whether a prompt is taken [T1, T6, A5]: what of a request is refused at once, and for which session and agent it is otherwise.
 import { checkWishes, type Registry } from "../agents/registry.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
-import { gatewayCaller, type Caller, type Owner } from "../protocol/callers.ts";
+import { gatewayCaller, visitorKey, type Caller, type Owner } from "../protocol/callers.ts";
 import { GatewayError, retryAfterS } from "../protocol/errors.ts";
 import type { Limits } from "../protocol/limits.ts";
 import { promptText } from "../protocol/prompt.ts";
@@ -10,6 +10,7 @@ import type { SessionRow, Store } from "../store/port.ts";
 import { hasEnded } from "./machine.ts";
 import type { Queue } from "./queue.ts";
 import type { RateLimits } from "./rate-limits.ts";
+import { shareOf, type Waiting } from "./room.ts";
 
 /** A prompt with what is asked of its turn. */
 export interface TurnRequest extends CreateTurn {
@@ -65,9 +66,9 @@ export function checkPlace(admission: Placed, request: TurnRequest, deps: Admiss
   checkRoom(admission, deps);
 }
 
-/** A caller's name in the queue. */
-export function callerName({ key, user }: Owner): string {
-  return JSON.stringify([key, user]);
+/** A caller as the queue knows it. */
+export function placeOf({ key, user }: Owner): Pick<Waiting, "caller" | "isVisitor"> {
+  return { caller: JSON.stringify([key, user]), isVisitor: key === visitorKey };
 }
 
 async function findSession(caller: Caller, { session, agent }: TurnRequest, store: Store): Promise<SessionRow> {
@@ -105,22 +106,51 @@ function checkIdle({ session, endedTurn }: Admission, queue: Queue): void {
 /** A turn for which there is a place takes none of the queue, nor do those before it that only have not begun yet. */
 function checkRoom(admission: Placed, { queue, limits, freeMemory }: AdmissionDeps): void {
   const { agent, owner, session, endedTurn, levels } = admission;
-  const caller = callerName(owner);
-  const extra = { retry_after_s: retryAfterS };
-  const next = { turn: "", session: session?.session ?? "", agent: agent.name, caller, levels };
+  const next = { turn: "", session: session?.session ?? "", agent: agent.name, ...placeOf(owner), levels };
   const waiting = queue.withoutPlace(next, endedTurn);
-  const waits = waiting.includes(next);
-  if (waits && waiting.filter((entry) => entry.caller === caller).length > limits.queue_per_caller)
-    throw new GatewayError("too_many_requests", "Too many turns of yours are waiting. Try again later.", {
-      ...extra,
-      headers: {
-        "RateLimit-Policy": `"waiting-caller";q=${limits.queue_per_caller}`,
-        RateLimit: `"waiting-caller";r=0`,
-      },
-    });
-  const ofAgent = waiting.filter((entry) => entry.agent === agent.name).length;
-  if (waits && (waiting.length > limits.queue || ofAgent > agent.queue))
-    throw new GatewayError("queue_full", "Too many turns are waiting. Try again later.", extra);
+  if (waiting.includes(next)) checkQueue(next, waiting, { agent, limits });
   if (freeMemory() < limits.min_free_memory_mb * 1024 * 1024)
-    throw new GatewayError("no_capacity", "The machine has too little free memory. Try again later.", extra);
+    throw new GatewayError("no_capacity", "The machine has too little free memory. Try again later.", {
+      retry_after_s: retryAfterS,
+    });
+}
+
+/** [T6, T8] `waiting`: with it, all that would wait. The caller's own share first, so that who fills a queue hears that it was they. */
+function checkQueue(
+  next: Waiting,
+  waiting: readonly Waiting[],
+  { agent, limits }: { readonly agent: AgentConfig; readonly limits: Limits },
+): void {
+  const ofAgent = waiting.filter((entry) => entry.agent === next.agent);
+  const isFull = (matches: (entry: Waiting) => boolean, share: number) =>
+    [[waiting, limits.queue] as const, [ofAgent, agent.queue] as const].some(
+      ([entries, cap]) => shareOf(cap, share) < cap && entries.filter(matches).length > shareOf(cap, share),
+    );
+  const isOwn = ({ caller }: Waiting) => caller === next.caller;
+  if (waiting.filter(isOwn).length > limits.queue_per_caller) throw tooManyWait("queue_per_caller", limits);
+  const { caller_share: ofCaller, visitors_share: ofVisitors } = limits;
+  if (isFull(isOwn, next.isVisitor ? ofVisitors * ofCaller : ofCaller)) throw tooManyWait("caller_share", limits);
+  if (next.isVisitor && isFull(({ isVisitor = false }) => isVisitor, ofVisitors))
+    throw tooManyWait("visitors_share", limits);
+  const full = waiting.length > limits.queue ? limits.queue : ofAgent.length > agent.queue ? agent.queue : undefined;
+  if (full === undefined) return;
+  throw new GatewayError("queue_full", "Too many turns are waiting. Try again later.", {
+    limit: "queue",
+    value: full,
+    retry_after_s: retryAfterS,
+  });
+}
+
+function tooManyWait(limit: "queue_per_caller" | "caller_share" | "visitors_share", limits: Limits): GatewayError {
+  const whose = limit === "visitors_share" ? "of visitors" : "of yours";
+  const headers =
+    limit === "queue_per_caller"
+      ? { "RateLimit-Policy": `"waiting-caller";q=${limits[limit]}`, RateLimit: `"waiting-caller";r=0` }
+      : undefined;
+  return new GatewayError("too_many_requests", `Too many turns ${whose} are waiting. Try again later.`, {
+    limit,
+    value: limits[limit],
+    retry_after_s: retryAfterS,
+    ...(headers ? { headers } : {}),
+  });
 }

@@ -3,8 +3,9 @@ import type { AgentConfig } from "../protocol/agents.ts";
 import type { Owner } from "../protocol/callers.ts";
 import type { EventOf, TurnEvent } from "../protocol/events.ts";
 import type { Approvals } from "./approvals.ts";
-import type { Queue, Waiting } from "./queue.ts";
+import type { Queue } from "./queue.ts";
 import type { RateLimits } from "./rate-limits.ts";
+import type { Waiting } from "./room.ts";
 
 /** A turn that runs or waits in the queue. */
 export interface TurnNow {

@@ -1,5 +1,5 @@
 // Tool calls that wait for a person [T5, T7]. Each is asked once, in the log, and settled once by whoever comes first: a caller, the
-// clock, a cancel, the CLI itself. What settled it is stored before the CLI learns of it [L2].
+// clock, a cancel, the CLI itself. What settled it is stored before the CLI learns of it [L2], and the turn has a place to run again before that [T8].
 import { randomUUIDv7 } from "node:crypto";
 import type { Decision } from "../claude/control.ts";
 import { questionTool, type ToolQuestion } from "../claude/questions.ts";
@@ -21,7 +21,7 @@ export interface Approvals {
   ask(agent: AgentConfig, session: string, question: ToolQuestion, signal: AbortSignal): Promise<Decision>;
   /** The first answer wins. Throws `not_found`, `conflict` (with `by`), `invalid_request` or `forbidden`. */
   answer(caller: Caller, approval: string, answer: AnswerApproval): Promise<ApprovalRow>;
-  /** Whether something of the turn waits for a person. */
+  /** Whether something of the turn waits for a person, or it has its answer and waits for a place to go on. */
   isWaiting(turn: string): boolean;
   /** The turn is being cancelled: what is open of it is denied. Call it before the CLI is interrupted. */
   cancelTurn(turn: string, by: By): void;
@@ -29,9 +29,19 @@ export interface Approvals {
   endTurn(turn: string): void;
 }
 
+/** What becomes of a turn's place to run while it waits for a person. Its process it keeps. */
+export interface Places {
+  giveAway(turn: string): void;
+  /** Calls back once the turn has a place again, perhaps at once; also if it has ended meanwhile. */
+  takeBack(turn: string, onRunning: () => void): void;
+  /** It goes on now, be there a place or not: nobody can keep it from that. */
+  reclaim(turn: string): void;
+}
+
 export interface ApprovalsDeps {
   readonly store: Store;
   readonly log: EventLog;
+  readonly places: Places;
   readonly now?: () => number;
   readonly newId?: () => string;
 }
@@ -46,6 +56,8 @@ interface Open {
   /** It is in the log, or on its way there. */
   isAsked: boolean;
   isSettled: boolean;
+  /** The CLI hears the decision; otherwise it learns of it by the interrupt that follows, and would go on after a decision. */
+  isTold: boolean;
   /** Resolves when what settled it is stored. */
   stored: Promise<unknown>;
   timer?: NodeJS.Timeout;
@@ -55,8 +67,11 @@ const denied: Outcome = { decision: "deny" };
 const tooLate: Outcome = { decision: "deny", message: "Nobody allowed this in time." };
 const notStored: Decision = { behavior: "deny", message: "The gateway cannot put the question to anybody now." };
 
-export function createApprovals({ store, log, now = Date.now, newId = randomUUIDv7 }: ApprovalsDeps): Approvals {
+export function createApprovals(deps: ApprovalsDeps): Approvals {
+  const { store, log, places, now = Date.now, newId = randomUUIDv7 } = deps;
   const open = new Map<string, Open>();
+  /** Turns that have been answered, and wait for a place. */
+  const returning = new Set<string>();
 
   async function ask(
     agent: AgentConfig,
@@ -74,10 +89,12 @@ export function createApprovals({ store, log, now = Date.now, newId = randomUUID
       decide,
       isAsked: false,
       isSettled: false,
+      isTold: true,
       stored: Promise.resolve(),
     };
     open.set(id, entry);
     signal.addEventListener("abort", () => {
+      reclaim(entry.question.turn);
       settle(entry, denied, { cli: "withdrawn" });
       // Nobody listens to it any more.
       const dismiss = () => decide(notStored);
@@ -116,6 +133,7 @@ export function createApprovals({ store, log, now = Date.now, newId = randomUUID
     entry.timer = setTimeout(() => settle(entry, tooLate, { gateway: "timeout" }), timeoutMs);
     try {
       await log.appendNow({ session, before, events: [{ turn, type: "approval_requested", ...asked }] });
+      if (!entry.isSettled) places.giveAway(turn);
       return true;
     } catch (error) {
       if (error instanceof GatewayError) return false;
@@ -123,22 +141,46 @@ export function createApprovals({ store, log, now = Date.now, newId = randomUUID
     }
   }
 
-  function isWaiting(turn: string): boolean {
+  function isAsking(turn: string): boolean {
     return [...open.values()].some((entry) => entry.question.turn === turn && entry.isAsked && !entry.isSettled);
   }
 
-  /** Nothing if it is settled. `isTold: false`: the CLI learns of it by the interrupt that follows, and would go on after a decision. */
-  function settle(entry: Open, outcome: Outcome, by: By, isTold = true): void {
+  const isWaiting = (turn: string) => returning.has(turn) || isAsking(turn);
+
+  /** Nothing if it is settled. */
+  function settle(entry: Open, outcome: Outcome, by: By): void {
     if (entry.isSettled) return;
     entry.isSettled = true;
     clearTimeout(entry.timer);
+    const { decide, question } = entry;
+    const placed = entry.isAsked ? takeBack(entry) : Promise.resolve();
     if (entry.isAsked) entry.stored = record(entry, { approval: entry.id, ...outcome, by });
-    if (!isTold) return;
-    const { decide, question, stored } = entry;
-    void stored.then(
-      () => decide(decisionOf(question, outcome)),
-      () => decide(notStored),
+    void Promise.all([entry.stored, placed]).then(
+      () => entry.isTold && decide(decisionOf(question, outcome)),
+      () => entry.isTold && decide(notStored),
     );
+  }
+
+  /** Resolves when its turn has a place again. Its state says so then, unless something else of it is still open. */
+  function takeBack({ session, question: { turn } }: Open): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    let isAtOnce = true;
+    returning.add(turn);
+    places.takeBack(turn, () => {
+      resolve();
+      if (!returning.delete(turn) || isAtOnce || isAsking(turn)) return;
+      const before = [stateChange(turn, "waiting", "running", now())];
+      // Without room in the store it is `waiting` until its end, which can be stored no sooner either.
+      log.append({ session, before, events: [] }).catch(() => {});
+    });
+    isAtOnce = false;
+    return promise;
+  }
+
+  /** It goes on, or ends, whatever place there is. */
+  function reclaim(turn: string): void {
+    returning.delete(turn);
+    places.reclaim(turn);
   }
 
   function record({ session, question }: Open, resolved: Omit<EventOf<"approval_resolved">, "type">): Promise<unknown> {
@@ -187,9 +229,12 @@ export function createApprovals({ store, log, now = Date.now, newId = randomUUID
     isWaiting,
     cancelTurn(turn, by) {
       const canceller: By = "gateway" in by ? by : { gateway: "cancel" };
-      for (const entry of ofTurn(turn)) settle(entry, denied, canceller, false);
+      for (const entry of ofTurn(turn)) entry.isTold = false;
+      reclaim(turn);
+      for (const entry of ofTurn(turn)) settle(entry, denied, canceller);
     },
     endTurn(turn) {
+      reclaim(turn);
       for (const entry of ofTurn(turn)) settle(entry, denied, { cli: "turn_ended" });
     },
   };

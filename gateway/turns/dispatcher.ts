@@ -1,14 +1,17 @@
 // The turns that wait or run: starts the next one whenever a place is free, tells the others where they stand, and lets go of what has ended.
 import { setTimeout as wait } from "node:timers/promises";
+import { levelsBelow } from "../agents/levels.ts";
 import type { Registry } from "../agents/registry.ts";
 import { failure, turnFailed } from "../claude/outcome.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
 import type { Owner } from "../protocol/callers.ts";
 import type { Limits } from "../protocol/limits.ts";
 import type { NewTurn } from "../store/port.ts";
-import { callerName } from "./admission.ts";
-import { createQueue, type Queue, type Waiting } from "./queue.ts";
+import { placeOf } from "./admission.ts";
+import type { Places } from "./approvals.ts";
+import { createQueue, type Queue } from "./queue.ts";
 import { agentNow } from "./recovery.ts";
+import type { Waiting } from "./room.ts";
 import { runTurn, type RunnerDeps, type RunningTurn } from "./runner.ts";
 import type { LiveTurn } from "./supervision.ts";
 
@@ -35,6 +38,8 @@ export interface Dispatcher {
   remove(turn: string): boolean;
   /** Starts all that have a place. Call it after every change. */
   dispatch(): void;
+  /** [T8] What a turn does with its place while it waits for a person. */
+  readonly places: Places;
   /** Starts no more, lets running ones go on for `graceMs`, then cancels them and gives them a moment to end. */
   drain(graceMs: number): Promise<void>;
 }
@@ -52,14 +57,25 @@ const lastWordsMs = 8000;
 export function createDispatcher({ registry, limits, onEnded, ...runner }: DispatcherDeps): Dispatcher {
   const { log, onBug } = runner;
   const capsOf = (agent: string) => registry.agents.find(({ name }) => name === agent);
+  const levelsOfAll = () =>
+    Math.max(
+      0,
+      ...registry.agents.map(({ name }) => levelsBelow(registry.agents, name, { most: limits.supervise_depth })),
+    );
+  let mostLevels = levelsOfAll();
   const queue = createQueue({
     running: limits.running_turns,
     // A turn without a process of its own would only wait in another place.
     processes: limits.processes,
     runningOfAgent: (agent) => capsOf(agent)?.running_turns ?? Infinity,
     processesOfAgent: (agent) => capsOf(agent)?.processes ?? Infinity,
+    shares: { caller: limits.caller_share, visitors: limits.visitors_share },
+    levels: () => mostLevels,
   });
-  registry.onChange(dispatch);
+  registry.onChange(() => {
+    mostLevels = levelsOfAll();
+    dispatch();
+  });
   const turns = new Map<string, OpenTurn>();
   const running = new Map<string, RunningTurn>();
   const lastPositions = new Map<string, number>();
@@ -70,13 +86,13 @@ export function createDispatcher({ registry, limits, onEnded, ...runner }: Dispa
   function add(open: OpenTurn): number {
     const { turn, owner, agentName: agent, levels } = open;
     turns.set(turn.turn, open);
-    const entry = { turn: turn.turn, session: turn.session, agent, caller: callerName(owner), levels };
+    const entry = { turn: turn.turn, session: turn.session, agent, ...placeOf(owner), levels };
     queue.add(entry, turn.options.isFirst ? "first_of_session" : "last");
     return queue.positions().get(turn.turn) ?? 1;
   }
 
   function dispatch(): void {
-    const startNext = () => (isDraining ? undefined : queue.start((turn) => released.has(turn)));
+    const startNext = () => queue.start((turn) => !isDraining && released.has(turn));
     for (let next = startNext(); next; next = startNext()) start(next);
     announcePositions();
   }
@@ -145,6 +161,17 @@ export function createDispatcher({ registry, limits, onEnded, ...runner }: Dispa
       return isWaiting;
     },
     dispatch,
+    places: {
+      giveAway(turn) {
+        queue.suspend(turn, "person");
+        dispatch();
+      },
+      takeBack(turn, onRunning) {
+        queue.resume(turn, onRunning, "person");
+        dispatch();
+      },
+      reclaim: queue.reclaim,
+    },
     async drain(graceMs) {
       isDraining = true;
       const allEnded = Promise.all([...running.values()].map((run) => run.ended));

@@ -1,28 +1,8 @@
-// Which turn is next, and how many stand before each [T1, T6]. Pure state: turns that wait in the order of their coming, and those that
-// run. One running turn a session, caps overall and per agent; agents and callers get their places in turn (fair-order.ts). A turn that waits
-// for another one has no share in the caps on running turns, but it has its process; so that those that it waits for find one too, see
-// `leavesProcesses`.
+// Which turn is next, and how many stand before each [T1, T6, T8]. Pure state: turns that wait in the order of their coming, and those that
+// run. One running turn a session, caps and shares of them (room.ts); agents and callers get their places in turn (fair-order.ts). A turn that waits
+// for another one, or for a person, has no share in the caps on running turns, but it has its process.
 import { createFairOrder } from "./fair-order.ts";
-
-export interface Waiting {
-  readonly turn: string;
-  readonly session: string;
-  readonly agent: string;
-  /** Whose turn it is, for the share of one caller. */
-  readonly caller: string;
-  /** How many turns may come to wait below it, one for the other; 0 where its agent supervises none. */
-  readonly levels?: number;
-}
-
-export interface Caps {
-  /** Turns that run, those that wait for another one not among them. */
-  readonly running: number;
-  /** Turns that have begun: each has a process. */
-  readonly processes: number;
-  /** An agent's own, as they are now; Infinity for none. */
-  readonly runningOfAgent: (agent: string) => number;
-  readonly processesOfAgent: (agent: string) => number;
-}
+import { createRoom, scopeNames, type Caps, type Room, type Waiting } from "./room.ts";
 
 export interface Queue {
   readonly length: number;
@@ -40,10 +20,21 @@ export interface Queue {
   start(isReady: (turn: string) => boolean): Waiting | undefined;
   /** A running turn has ended. */
   finish(turn: string): void;
-  /** A running turn waits for another one: its place is free for others. */
-  suspend(turn: string): void;
-  /** It waits no more: calls back once it has a place again, before any turn that has not begun gets one; or has ended, or waits anew. */
-  resume(turn: string, onRunning: () => void): void;
+  /** A turn that the CLI began by itself: it runs already, and in a process that may run a turn of the queue as well. */
+  begin(entry: Waiting): void;
+  /**
+   * A running turn waits for another one, or for a person: its place is free for others. One that waits for another turn has none until that
+   * wait is over, whoever answers what it asks of people meanwhile.
+   */
+  suspend(turn: string, why?: "turn" | "person"): void;
+  /**
+   * It waits no more: calls back once it has a place again, before any turn that has not begun gets one; or has ended, or waits anew. At once if it
+   * waits for another turn still, and that is not what is over. After a person's answer, a caller's turns overtake each turn that waits but once. Call
+   * `start` afterwards.
+   */
+  resume(turn: string, onRunning: () => void, why?: "turn" | "person"): void;
+  /** It goes on, whether there is a place for it or not. */
+  reclaim(turn: string): void;
   /** What must end before this turn can begin: turns of its session. */
   ahead(turn: string): Waiting[];
   /** Those that wait in their order. */
@@ -53,8 +44,8 @@ export interface Queue {
   /** Turns that have begun, those that wait for another one among them. */
   readonly runningCount: number;
   /**
-   * Where each stands: 1 is next. Within its session while there is room to run, within its agent where that one's cap is what it waits for,
-   * else among all that wait, in the order in which `start` takes them.
+   * Where each stands, in the order in which `start` takes them: 1 is next. Within its session while there is room to run; else among those that
+   * wait for the same cap, the widest that is used up: that of all, of its agent, or a share of either.
    */
   positions(): Map<string, number>;
 }
@@ -65,60 +56,63 @@ type Begun = ReadonlyMap<string, Waiting>;
 export function createQueue(caps: Caps): Queue {
   let waiting: Waiting[] = [];
   const running = new Map<string, Waiting>();
+  /** Turns that the CLI began by itself. */
+  const own = new Map<string, Waiting>();
   const fairOrder = createFairOrder<Waiting>();
-  const suspended = new Set<string>();
+  /** What each of these waits for. */
+  const suspended = new Map<string, "turn" | "person">();
   /** Of those that are suspended, in order: who wants a place again. */
-  const returning = new Map<string, () => void>();
+  const returning = new Map<string, (() => void)[]>();
+  /** Counts comings and returns. */
+  let clock = 0;
+  const arrivals = new WeakMap<Waiting, number>();
+  /** By caller, when one of their turns went on after a person's answer. */
+  const returns = new Map<string, number>();
+  let isReady: (turn: string) => boolean = () => false;
 
-  function hasRoom(entry: Waiting, begun: Begun = running): boolean {
-    return hasPlace(entry, begun) && hasProcess(entry, begun) && leavesProcesses(entry, begun);
+  function roomBeside(begun: Begun = running): Room {
+    const room = createRoom(caps);
+    for (const entry of begun.values()) room.take(entry, { isRunning: !suspended.has(entry.turn) });
+    for (const entry of own.values())
+      room.take(entry, { isRunning: !suspended.has(entry.turn), hasProcess: !begun.has(entry.session) });
+    return room;
   }
 
-  function active(begun: Begun): Waiting[] {
-    return [...begun.values()].filter(({ turn }) => !suspended.has(turn));
-  }
-
-  function isFull(begun: Begun = running): boolean {
-    return active(begun).length >= caps.running;
-  }
-
-  function hasPlace({ agent }: Waiting, begun: Begun = running): boolean {
-    return !isFull(begun) && countOf(active(begun), (entry) => entry.agent === agent) < caps.runningOfAgent(agent);
-  }
-
-  function hasProcess({ agent }: Waiting, begun: Begun): boolean {
-    const ofAgent = countOf(begun.values(), (entry) => entry.agent === agent);
-    return ofAgent < caps.processesOfAgent(agent);
-  }
-
-  /**
-   * For every number of levels, as many processes stay free of turns that have so many below them, or more. So nothing waits for ever:
-   * turns that wait, wait in the end for one with fewer levels than all of them, and that one finds a process, or one that is taken by a
-   * turn that waits for nobody.
-   */
-  function leavesProcesses({ levels = 0 }: Waiting, begun: Begun = running): boolean {
-    for (let level = 0; level <= levels; level++) {
-      const above = countOf(begun.values(), (entry) => (entry.levels ?? 0) >= level);
-      if (above + level >= caps.processes) return false;
-    }
-    return true;
+  function find(turn: string): Waiting | undefined {
+    return own.get(turn) ?? [...running.values()].find((entry) => entry.turn === turn);
   }
 
   function letReturn(): void {
-    for (const [turn, onRunning] of returning) {
-      const entry = [...running.values()].find((one) => one.turn === turn);
-      if (entry && !hasPlace(entry)) continue;
-      returning.delete(turn);
+    for (const turn of returning.keys()) {
+      const entry = find(turn);
+      if (entry && (!roomBeside().hasPlace(entry) || isBehind(entry))) continue;
+      if (entry && suspended.get(turn) === "person") noteReturn(entry);
       suspended.delete(turn);
-      onRunning();
+      stopReturning(turn);
     }
+  }
+
+  /** [T8] A few turns that ask and are answered, over and over, would else keep everybody from beginning. */
+  function isBehind({ turn, caller }: Waiting): boolean {
+    const last = returns.get(caller);
+    if (last === undefined || suspended.get(turn) === "turn") return false;
+    const room = roomBeside();
+    const mayBegin = (entry: Waiting) =>
+      isReady(entry.turn) && !running.has(entry.session) && room.fullFor(entry) === undefined;
+    return waiting.some((entry) => entry.caller !== caller && arrivals.get(entry)! < last && mayBegin(entry));
+  }
+
+  function noteReturn({ caller }: Waiting): void {
+    const oldest = waiting.reduce((first, entry) => Math.min(first, arrivals.get(entry)!), Infinity);
+    for (const [name, at] of returns) if (at < oldest) returns.delete(name);
+    returns.set(caller, ++clock);
   }
 
   /** It need not have its place back: who waits for that goes on. */
   function stopReturning(turn: string): void {
-    const onRunning = returning.get(turn);
+    const waits = returning.get(turn) ?? [];
     returning.delete(turn);
-    onRunning?.();
+    for (const onRunning of waits) onRunning();
   }
 
   return {
@@ -129,11 +123,12 @@ export function createQueue(caps: Caps): Queue {
     withoutPlace(next, endedTurn) {
       const begun = new Map([...running].filter(([, { turn }]) => turn !== endedTurn));
       const sessions = new Set(begun.keys());
+      const room = roomBeside(begun);
       return [...fairOrder.of(waiting), next].filter((entry) => {
         const isFirstOfSession = !sessions.has(entry.session);
         sessions.add(entry.session);
-        if (!isFirstOfSession || !hasRoom(entry, begun)) return true;
-        begun.set(entry.session, entry);
+        if (!isFirstOfSession || room.fullFor(entry) !== undefined) return true;
+        room.take(entry);
         return false;
       });
     },
@@ -142,6 +137,7 @@ export function createQueue(caps: Caps): Queue {
       if (at < 0) waiting.push(entry);
       else waiting.splice(at, 0, entry);
       fairOrder.arrive(entry);
+      arrivals.set(entry, ++clock);
     },
     remove(turn) {
       const entry = waiting.find((one) => one.turn === turn);
@@ -150,13 +146,15 @@ export function createQueue(caps: Caps): Queue {
       fairOrder.leave(entry, false);
       return true;
     },
-    start(isReady) {
+    start(ready) {
+      isReady = ready;
       letReturn();
       const seen = new Set(running.keys());
+      const room = roomBeside();
       const next = fairOrder.of(waiting).find((entry) => {
         const isFirstOfSession = !seen.has(entry.session);
         seen.add(entry.session);
-        return isFirstOfSession && isReady(entry.turn) && hasRoom(entry);
+        return isFirstOfSession && isReady(entry.turn) && room.fullFor(entry) === undefined;
       });
       if (!next) return undefined;
       waiting = waiting.filter((entry) => entry !== next);
@@ -166,20 +164,31 @@ export function createQueue(caps: Caps): Queue {
     },
     finish(turn) {
       for (const [session, entry] of running) if (entry.turn === turn) running.delete(session);
+      own.delete(turn);
       suspended.delete(turn);
       stopReturning(turn);
       letReturn();
     },
-    suspend(turn) {
-      if (countOf(running.values(), (entry) => entry.turn === turn) === 0) return;
-      suspended.add(turn);
+    begin: (entry) => void own.set(entry.turn, entry),
+    suspend(turn, why = "turn") {
+      // Who asks a person for the second time, or while it waits for another turn, has no place that it could give away.
+      if (!find(turn) || (why === "person" && suspended.has(turn))) return;
+      suspended.set(turn, why);
       stopReturning(turn);
       letReturn();
     },
-    resume(turn, onRunning) {
-      if (!suspended.has(turn)) return onRunning();
-      returning.set(turn, onRunning);
+    resume(turn, onRunning, why = "turn") {
+      const waitsFor = suspended.get(turn);
+      const waits = returning.get(turn) ?? [];
+      const isElsewhere = why === "person" && waitsFor === "turn" && waits.length === 0;
+      if (waitsFor === undefined || isElsewhere) return onRunning();
+      returning.set(turn, [...waits, onRunning]);
       letReturn();
+    },
+    reclaim(turn) {
+      if (suspended.get(turn) === "turn" && !returning.has(turn)) return;
+      suspended.delete(turn);
+      stopReturning(turn);
     },
     ahead(turn) {
       const at = waiting.findIndex((entry) => entry.turn === turn);
@@ -197,12 +206,13 @@ export function createQueue(caps: Caps): Queue {
       return running.size;
     },
     positions() {
-      const [inSession, inAgent] = [createCounter(), createCounter()];
+      const room = roomBeside();
+      const place = createCounter();
       return new Map(
-        fairOrder.of(waiting).map((entry, index) => {
-          const [ofSession, ofAgent] = [inSession(entry.session), inAgent(entry.agent)];
-          if (hasRoom(entry)) return [entry.turn, ofSession];
-          return [entry.turn, isFull() || !leavesProcesses(entry) ? index + 1 : ofAgent];
+        fairOrder.of(waiting).map((entry) => {
+          const inSession = `session ${entry.session}`;
+          const places = new Map([inSession, ...scopeNames(entry)].map((name) => [name, place(name)]));
+          return [entry.turn, places.get(room.fullFor(entry) ?? inSession)!];
         }),
       );
     },

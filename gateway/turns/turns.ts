@@ -121,7 +121,16 @@ export function createTurns(deps: TurnsDeps): Turns {
 
   const rateLimits = createRateLimits({ store, now, credentialOf });
   const diagnostics = createDiagnostics();
-  const approvals = createApprovals({ store, log, now });
+  const approvals = createApprovals({
+    store,
+    log,
+    places: {
+      giveAway: (turn) => dispatcher.places.giveAway(turn),
+      takeBack: (turn, onRunning) => dispatcher.places.takeBack(turn, onRunning),
+      reclaim: (turn) => dispatcher.places.reclaim(turn),
+    },
+    now,
+  });
   const dispatcher = createDispatcher({
     store,
     log,

@@ -42,7 +42,7 @@ test("[S3] SIGTERM under a crowd: running turns, open streams and stuck readers 
   const graceS = 1;
   const settings = {
     dataFolder: newFolder(scene, "crowd"),
-    limits: { processes: sessions, running_turns: sessions, shutdown_grace_s: graceS },
+    limits: { processes: sessions, running_turns: sessions, caller_share: 1, shutdown_grace_s: graceS },
   };
   let gateway = await spawnGateway(scene, settings);
   const turns: { running: Turn; waiting: Turn }[] = [];

@@ -27,7 +27,7 @@ beforeAll(async () => {
       { name: "coder-1", description: "Writes the first half.", ...coder },
       { name: "coder-2", description: "Writes the second half.", ...coder },
     ],
-    limits: { running_turns: 2 },
+    limits: { running_turns: 2, caller_share: 1 },
   });
 });
 afterAll(async () => {

@@ -25,7 +25,7 @@ export const benchmark: Benchmark = {
     const gateway = await spawnGateway(
       { ...scene, binary },
       {
-        limits: { processes: manyTurns, running_turns: manyTurns, min_free_memory_mb: 0 },
+        limits: { processes: manyTurns, running_turns: manyTurns, caller_share: 1, min_free_memory_mb: 0 },
       },
     );
     // All processes are up before anything is measured.

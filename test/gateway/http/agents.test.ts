@@ -278,7 +278,7 @@ describe("an agent made by API", () => {
   });
 
   test("a wider cap lets turns that wait run at once", async () => {
-    await open();
+    await open({ limits: { caller_share: 1 } });
     await create({ name: "coder", running_turns: 1 });
     const first = await tell("coder");
     const second = await tell("coder", { reset: true });

@@ -13,12 +13,15 @@ import { answerApproval } from "../../../gateway/protocol/requests.ts";
 import { StoreFull, type Store } from "../../../gateway/store/port.ts";
 import { bodyOf } from "../../../gateway/store/run.ts";
 import { openSqliteStore } from "../../../gateway/store/sqlite.ts";
-import { createApprovals, type Approvals } from "../../../gateway/turns/approvals.ts";
+import { createApprovals, type Approvals, type Places } from "../../../gateway/turns/approvals.ts";
 import { recoverTurns } from "../../../gateway/turns/recovery.ts";
 import { question } from "../../support/approval-drafts.ts";
 import { alice, eventsWrite, newEvent, newTurn, queued, sessionWrite } from "../../support/log-drafts.ts";
 import { readAgent } from "../../support/real-cli.ts";
 import { until } from "../../support/wait.ts";
+
+/** Every turn has a place whenever it wants one. */
+const places: Places = { giveAway: () => {}, takeBack: (_, onRunning) => onRunning(), reclaim: () => {} };
 
 let folder: string;
 let store: Store;
@@ -50,7 +53,7 @@ beforeEach(async () => {
     },
   };
   log = createEventLog(store);
-  approvals = createApprovals({ store, log });
+  approvals = createApprovals({ store, log, places });
   ({ session, turn } = await makeTurn());
 });
 afterEach(async () => {
@@ -214,7 +217,7 @@ test("allowed for the session, a tool is not asked for again, also by another ga
   const later = { behavior: "allow", updatedInput: { command: "touch z" } };
   const asked = question(turn, { input: { command: "touch z" } });
   expect(await approvals.ask(readAgent(), session, asked, signal)).toEqual(later);
-  expect(await createApprovals({ store, log }).ask(readAgent(), session, asked, signal)).toEqual(later);
+  expect(await createApprovals({ store, log, places }).ask(readAgent(), session, asked, signal)).toEqual(later);
   expect(await logged("approval_requested")).toHaveLength(2);
   // Nor does it count any more where the agent has no such approvals now.
   const anew = await ask({}, readAgent({ session_approvals: false }));
@@ -326,7 +329,7 @@ test("[L3] after a restart what nobody can answer any more is denied before its 
   ]);
   expect(await pending()).toEqual([]);
   await expect(
-    createApprovals({ store, log: next }).answer(alice, approval, answerApproval.parse({ decision: "allow" })),
+    createApprovals({ store, log: next, places }).answer(alice, approval, answerApproval.parse({ decision: "allow" })),
   ).rejects.toMatchObject({
     code: "conflict",
     extra: { by: { gateway: "restart" } },

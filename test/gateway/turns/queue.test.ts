@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { createQueue, type Caps, type Waiting } from "../../../gateway/turns/queue.ts";
+import { createQueue } from "../../../gateway/turns/queue.ts";
+import type { Caps, Waiting } from "../../../gateway/turns/room.ts";
 import { hasEnded, mayBecome, stateChange } from "../../../gateway/turns/machine.ts";
 import { turnStates } from "../../../gateway/protocol/codes.ts";
 import { cases } from "../../support/property.ts";
@@ -363,12 +364,19 @@ describe("turns that wait for others", () => {
     fc.assert(
       fc.property(
         fc.array(tree(3), { minLength: 1, maxLength: 12 }),
-        fc.record({ running: fc.integer({ min: 1, max: 3 }), more: fc.nat(3), ofX: fc.integer({ min: 1, max: 2 }) }),
+        fc.record({
+          running: fc.integer({ min: 1, max: 3 }),
+          more: fc.nat(3),
+          ofX: fc.integer({ min: 1, max: 2 }),
+          shares: fc.record({ caller: fc.constantFrom(0.2, 0.5, 1), visitors: fc.constantFrom(0.2, 0.5) }),
+        }),
         fc.array(fc.nat(20), { minLength: 1, maxLength: 40 }),
-        (trees, { running, more, ofX }, choices) => {
-          const processes = Math.max(...trees.map(levelsOf)) + 1 + more;
+        (trees, { running, more, ofX, shares }, choices) => {
+          const levels = Math.max(...trees.map(levelsOf));
+          const processes = levels + 1 + more;
           const ofAgent = (agent: string) => (agent.startsWith("x") ? ofX : Infinity);
-          const caps = { running, processes, runningOfAgent: ofAgent, processesOfAgent: ofAgent };
+          const ofAgents = { runningOfAgent: ofAgent, processesOfAgent: ofAgent };
+          const caps = { running, processes, ...ofAgents, shares, levels: () => levels };
           const course = followTrees(trees, caps, choices);
           expect(course.unfinished).toBe(0);
           expect(course.mostActive).toBeLessThanOrEqual(running);
@@ -390,17 +398,23 @@ const levelsOf = ({ children }: Tree): number => (children.length === 0 ? 0 : 1 
 /** An agent stands on one level, as it does where no circle leads back to it. */
 const agentOf = (tree: Tree) => `${tree.agent}${levelsOf(tree)}`;
 
+const [me, ann, guest] = [{ caller: "me" }, { caller: "ann" }, { caller: "guest", isVisitor: true }] as const;
+
 /** Runs all trees to their end, in an order that the choices give: a turn sends for its children at once, waits, goes on, ends. */
 function followTrees(trees: readonly Tree[], caps: Caps, choices: readonly number[]) {
   const queue = createQueue(caps);
   const nodes = new Map<string, { tree: Tree; parent: string | undefined; open: number }>();
+  const callers = new Map<string, Pick<Waiting, "caller" | "isVisitor">>();
   /** Turns that have a place and nothing to wait for: they may end at any time. */
   const ready: string[] = [];
   let [made, active, mostActive, mostBegun, choice] = [0, 0, 0, 0, 0];
   const add = (tree: Tree, parent?: string) => {
     const turn = `t${made++}`;
     nodes.set(turn, { tree, parent, open: tree.children.length });
-    queue.add({ ...entry(turn, turn, agentOf(tree)), levels: levelsOf(tree) }, "last");
+    // Work is handed on in the name of the caller of the first turn.
+    const owner = callers.get(parent ?? "") ?? [me, ann, guest][made % 3]!;
+    callers.set(turn, owner);
+    queue.add({ ...entry(turn, turn, agentOf(tree)), ...owner, levels: levelsOf(tree) }, "last");
   };
   const startAll = () => {
     for (let next = queue.start(always); next; next = queue.start(always)) {

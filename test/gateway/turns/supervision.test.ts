@@ -161,7 +161,7 @@ describe("[T6] a turn that waits", () => {
   });
 
   test("waits for several at once, and is told of each as it ends", async () => {
-    const scene = open({ ...team, limits: { running_turns: 2 } });
+    const scene = open({ ...team, limits: { running_turns: 2, caller_share: 1 } });
     const { caller } = await begun(scene);
     const [one, two] = [await scene.create({ agent: "coder" }, caller), await scene.create({ agent: "other" }, caller)];
     const first = scene.turns.follow(caller, one.turn, minute);

@@ -239,7 +239,7 @@ describe("cancelling [T4]", () => {
 describe("caps [T6]", () => {
   test("turns beyond the caps wait, overall and per agent, and their positions move as others end", async () => {
     const agents = [readAgent({ name: "default" }), readAgent({ name: "small", running_turns: 1 })];
-    const scene = open({ agents, limits: { running_turns: 2 } });
+    const scene = open({ agents, limits: { running_turns: 2, caller_share: 1 } });
     const small = [await scene.create({ agent: "small" }), await scene.create({ agent: "small" })];
     await scene.running(small[0]!.turn);
     expect(small[1]!.position).toBe(1);
@@ -298,7 +298,7 @@ describe("caps [T6]", () => {
   test.each([0, 1])(
     "[T6] with room for %i in its queue an agent refuses what would wait, and nothing else",
     async (queue) => {
-      const scene = open({ agents: [readAgent({ queue, running_turns: 3 })] });
+      const scene = open({ agents: [readAgent({ queue, running_turns: 3 })], limits: { caller_share: 1 } });
       const outcomes = await Promise.allSettled(Array.from({ length: 6 }, () => scene.create()));
       expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(3 + queue);
       for (const outcome of outcomes.filter(({ status }) => status === "rejected"))

@@ -44,7 +44,14 @@ export async function startGateway({ scene, planted, isolation, uid, secrets }: 
   const settings = {
     agents,
     dataFolder,
-    limits: { processes: 60, process_idle_s: 5, running_turns: 30, shutdown_grace_s: 0.5, process_end_s: 2 },
+    limits: {
+      processes: 60,
+      process_idle_s: 5,
+      running_turns: 30,
+      caller_share: 1,
+      shutdown_grace_s: 0.5,
+      process_end_s: 2,
+    },
     file: { isolation },
     environment: {
       SLUICE_LOG: "warn",
