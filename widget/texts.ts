@@ -84,6 +84,10 @@ export interface ToolTexts {
   approve_other: string;
   allow: string;
   allow_session: string;
+  allow_session_run: string;
+  asked_for: string;
+  read_first: string;
+  model_says: string;
   deny: string;
   reason: string;
   back: string;

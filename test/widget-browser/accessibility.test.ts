@@ -61,9 +61,9 @@ const states: Readonly<Record<string, (page: WidgetPage) => Promise<void>>> = {
   },
   "what tools have done, and a list of tasks": async ({ send, ask, settled, widget }) => {
     await send("edit a file");
-    await widget.getByRole("button", { name: "Allow for this session" }).click();
+    await widget.getByRole("button", { name: "Allow every Write call in this session" }).click();
     await widget.locator(".approval .diff .out").waitFor();
-    await widget.getByRole("button", { name: "Allow for this session" }).click();
+    await widget.getByRole("button", { name: "Allow every Edit call in this session" }).click();
     await settled();
     await ask("make a plan");
     const closed = widget.locator('.tool-head[aria-expanded="false"]');

@@ -86,7 +86,7 @@ test("an approval shows all that is asked for; a denial tells the model why", as
 test("allowed for the session, the tool asks no more in it", async () => {
   const { widget, send, settled, ask } = await scene.open();
   await send(command("touch one"));
-  await widget.getByRole("button", { name: "Allow for this session" }).click();
+  await widget.getByRole("button", { name: "Allow every Bash command in this session" }).click();
   await settled();
   await ask(command("touch two"));
   await expect.poll(() => widget.locator(".tool.done").count()).toBe(2);
@@ -129,9 +129,9 @@ test("an edit shows what it changes; the list of tasks shows progress; a subagen
   const { widget, send, settled, ask } = await scene.open();
   await send("edit a file");
   await widget.locator(".approval .diff .in").first().waitFor();
-  await widget.getByRole("button", { name: "Allow for this session" }).click();
+  await widget.getByRole("button", { name: "Allow every Write call in this session" }).click();
   await widget.locator(".approval .diff .out").waitFor();
-  await widget.getByRole("button", { name: "Allow for this session" }).click();
+  await widget.getByRole("button", { name: "Allow every Edit call in this session" }).click();
   await settled();
   await ask("make a plan");
   await widget.getByText("3 of 3 done").first().waitFor();

@@ -33,7 +33,7 @@ test("who allowed or denied a call, and why", async () => {
   await widget.getByRole("textbox", { name: "Why not? (optional)" }).fill("Not this one");
   await widget.getByRole("textbox", { name: "Why not? (optional)" }).press("Enter");
   await widget.getByText("Denied by demo: Not this one").waitFor();
-  await widget.getByRole("button", { name: "Allow for this session" }).click();
+  await widget.getByRole("button", { name: "Allow every Bash command in this session" }).click();
   await settled();
   const before = await seen(opened);
   const decisions = ["Allowed by demo", "Denied by demo: Not this one", "Allowed for this session by demo"];

@@ -14,7 +14,7 @@ const budgets: Readonly<Record<string, number>> = {
   /** Markdown, fetched beside the main module as soon as a panel is drawn. */
   text: 14.25 * kilobyte,
   /** Tool calls, approvals, questions, to-do lists. */
-  tools: 6.5 * kilobyte,
+  tools: 7.75 * kilobyte,
   /** What an edit changes, line by line. */
   diff: 1 * kilobyte,
   /** What can be done with messages, failures, menu, list of conversations, images, announcements. */

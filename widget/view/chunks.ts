@@ -3,7 +3,6 @@ import type { Problem as ChatProblem } from "../chat.ts";
 import type { TextBlock, ToolBlock } from "../transcript.ts";
 import { whenIdle } from "./idle.ts";
 import { lazy, once } from "./lazy.tsx";
-import type { Change } from "./tools/tool-words.ts";
 
 /** Markdown. */
 export const text = once(() => import("./text/text.ts"));
@@ -27,8 +26,6 @@ export const MarkdownText = lazy<{ readonly block: TextBlock; readonly part: str
 export const ToolCard = lazy<{ readonly block: ToolBlock; readonly turn: string }>(
   async () => (await tools()).ToolCard,
 );
-/** Fetched with the first change that is shown: many a conversation has none. */
-export const Diff = lazy<{ readonly changes: readonly Change[] }>(async () => (await import("./tools/diff.tsx")).Diff);
 export const SessionList = lazy<object>(async () => (await more()).SessionList);
 export const Menu = lazy<object>(async () => (await more()).Menu);
 export const Edit = lazy<EditProps>(async () => (await more()).Edit);

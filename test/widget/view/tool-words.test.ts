@@ -20,9 +20,10 @@ describe("what a tool call does", () => {
       question: "approve_run",
     });
     expect(describeTool("Bash", { command: "ls", description: "Look around" })).toMatchObject({
-      target: "Look around",
-      isCode: false,
+      target: "ls",
+      isCode: true,
     });
+    expect(describeTool("Write", { file_path: "/a/b", content: "" })).toMatchObject({ path: "/a/b" });
     expect(describeTool("mcp__github__create_issue", {})).toMatchObject({
       verb: "tool_other",
       name: "github: create issue",
@@ -53,9 +54,11 @@ describe("what a tool call does", () => {
   test("is changes, of an edit", () => {
     expect(changesOf("Edit", { old_string: "a", new_string: "b" })).toEqual([{ before: "a", after: "b" }]);
     expect(changesOf("Write", { content: "all" })).toEqual([{ before: "", after: "all" }]);
-    expect(changesOf("MultiEdit", { edits: [{ old_string: "a", new_string: "b" }, null, { old_string: 1 }] })).toEqual([
+    expect(changesOf("MultiEdit", { edits: [{ old_string: "a", new_string: "b" }] })).toEqual([
       { before: "a", after: "b" },
     ]);
+    // What cannot be drawn as a change is not left out: the whole input is shown.
+    expect(changesOf("MultiEdit", { edits: [{ old_string: "a", new_string: "b" }, { old_string: 1 }] })).toEqual([]);
     expect(changesOf("Bash", { command: "rm" })).toEqual([]);
   });
 });

@@ -51,6 +51,7 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
       target: "",
       isCode: false,
       exact: null,
+      path: null,
       question: "approve_other",
     };
     void tools().then(

@@ -1,12 +1,14 @@
 // A tool call that waits for a person: what it will do, in words and exactly, how long there is, and the answer; then what was decided, and by whom.
+import type { RefObject } from "preact";
 import { useRef, useState } from "preact/hooks";
 import type { ApprovalAnswer } from "../../chat.ts";
 import type { Approval } from "../../transcript.ts";
 import { useNow } from "../clock.ts";
 import { isTouch } from "../keyboards.ts";
-import { Diff } from "../chunks.ts";
 import { useScene, useWords } from "../scene.ts";
-import { changesOf, describeTool, restOf } from "./tool-words.ts";
+import { AllowButton, AskedFor, ModelWords, useSight } from "./asked-for.tsx";
+import { Signs } from "./signs.tsx";
+import { describeTool } from "./tool-words.ts";
 import { minutes } from "../words.ts";
 
 /** Tools that a person answers each time anew. */
@@ -14,36 +16,35 @@ const personal = new Set(["AskUserQuestion", "ExitPlanMode"]);
 
 export function ApprovalCard({ approval, isWaiting }: { readonly approval: Approval; readonly isWaiting: boolean }) {
   const say = useWords();
-  const { question, exact, name } = describeTool(approval.tool, approval.input);
-  const changes = changesOf(approval.tool, approval.input);
-  const rest = restOf(approval.tool, approval.input);
+  const { question, name } = describeTool(approval.tool, approval.input);
+  const end = useRef<HTMLElement>(null);
   if (!isWaiting) return <Decision approval={approval} />;
-  const raw = (
-    <pre tabIndex={0} dir="auto">
-      {exact ?? JSON.stringify(approval.input, null, 2)}
-    </pre>
-  );
+  const words = say(question, { tool: name });
   return (
-    <div class="approval" part="approval" role="group" aria-label={say(question, { tool: name })}>
-      <p class="approval-question">{say(question, { tool: name })}</p>
+    <div key={approval.id} class="approval" part="approval" role="group" aria-label={words}>
+      <p class="approval-question">
+        <Signs>{words}</Signs>
+      </p>
+      <AskedFor approval={approval} end={end} />
+      <ModelWords input={approval.input} />
       {approval.reason && (
         <p class="muted" dir="auto">
-          {approval.reason}
+          <Signs>{approval.reason}</Signs>
         </p>
       )}
-      {changes.length > 0 ? <Diff changes={changes} fallback={raw} /> : raw}
-      {rest && (
-        <pre tabIndex={0} dir="auto">
-          {JSON.stringify(rest, null, 2)}
-        </pre>
-      )}
-      <Answer approval={approval} />
+      <Answer approval={approval} end={end} />
     </div>
   );
 }
 
-function Answer({ approval }: { readonly approval: Approval }) {
+interface AnswerProps {
+  readonly approval: Approval;
+  readonly end: RefObject<HTMLElement | null>;
+}
+
+function Answer({ approval, end }: AnswerProps) {
   const say = useWords();
+  const sight = useSight(end);
   const [isDenying, setDenying] = useState(false);
   const [reason, setReason] = useState("");
   const [isSent, answer] = useAnswer(approval);
@@ -82,20 +83,23 @@ function Answer({ approval }: { readonly approval: Approval }) {
         </button>
       </form>
     );
+  const hint = `seen-${approval.id}`;
+  const early = { isSent, sight, hint, onTooEarly: () => end.current?.parentElement?.focus() };
+  const { name } = describeTool(approval.tool, approval.input);
   return (
     <div class="row">
-      <button type="button" class="button primary" disabled={isSent} onClick={() => answer({ decision: "allow" })}>
+      {!sight.isSeen && (
+        <p id={hint} class={sight.isLong ? "muted hint" : "sr"}>
+          {say("read_first")}
+        </p>
+      )}
+      <AllowButton {...early} kind="primary" onAllow={() => answer({ decision: "allow" })}>
         {say("allow")}
-      </button>
+      </AllowButton>
       {!personal.has(approval.tool) && (
-        <button
-          type="button"
-          class="button"
-          disabled={isSent}
-          onClick={() => answer({ decision: "allow", scope: "session" })}
-        >
-          {say("allow_session")}
-        </button>
+        <AllowButton {...early} kind="" onAllow={() => answer({ decision: "allow", scope: "session" })}>
+          <Signs>{say(approval.tool === "Bash" ? "allow_session_run" : "allow_session", { tool: name })}</Signs>
+        </AllowButton>
       )}
       <button type="button" class="button" disabled={isSent} ref={denyButton} onClick={() => turnTo(true)}>
         {say("deny")}

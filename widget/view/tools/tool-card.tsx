@@ -2,12 +2,14 @@
 import { useState } from "preact/hooks";
 import type { Approval, ToolBlock, Turn } from "../../transcript.ts";
 import { ApprovalCard } from "./approval-card.tsx";
-import { Diff } from "../chunks.ts";
+import { ModelWords } from "./asked-for.tsx";
 import { useNow } from "../clock.ts";
 import { Icon, icons } from "../icon.tsx";
 import { Blocks } from "../blocks.tsx";
+import { Diff } from "./later-diff.ts";
 import { QuestionCard } from "./question-card.tsx";
 import { useScene, useWords } from "../scene.ts";
+import { Signs } from "./signs.tsx";
 import { TaskList } from "./task-list.tsx";
 import { ToolOutput } from "./tool-output.tsx";
 import { isTaskTool } from "./tasks.ts";
@@ -46,8 +48,8 @@ function Card({ block, turn, approval }: ToolCardProps & { readonly approval: Ap
       <button type="button" class="tool-head" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
         <Icon path={icon} />
         <span class="tool-verb">{say(verb, { tool: name })}</span>
-        <span class={`tool-target${isCode ? " exact" : ""}`} dir="auto">
-          {target}
+        <span class={`tool-target${isCode ? " exact" : ""}`} dir={isCode ? "ltr" : "auto"}>
+          <Signs>{target}</Signs>
         </span>
         <ToolStatus block={block} state={state} />
         <Icon path={icons.chevron} />
@@ -88,14 +90,15 @@ function ToolDetails({ block, isAsked }: { readonly block: ToolBlock; readonly i
   const raw = (
     <>
       <p class="label">{say("input")}</p>
-      <pre tabIndex={0} dir="auto">
-        {exact ?? json(block)}
+      <pre tabIndex={0} dir="ltr">
+        <Signs>{exact ?? json(block)}</Signs>
       </pre>
     </>
   );
   return (
     <div class="tool-details">
-      {isAsked ? null : changes.length > 0 ? <Diff changes={changes} fallback={raw} /> : raw}
+      {isAsked ? null : changes.length > 0 ? <Diff changes={changes} show={Signs} fallback={raw} /> : raw}
+      {!isAsked && exact !== null && <ModelWords input={block.input} />}
       {block.result && <ToolOutput result={block.result} />}
     </div>
   );

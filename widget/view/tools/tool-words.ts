@@ -16,6 +16,8 @@ export interface ToolWords {
   readonly isCode: boolean;
   /** The whole of it, to look at before it is allowed; null: the input's JSON is. */
   readonly exact: string | null;
+  /** Of a file whose changes are shown: where it is, whole. */
+  readonly path: string | null;
   /** What is asked for an approval. */
   readonly question: keyof Texts;
 }
@@ -31,24 +33,27 @@ export function describeTool(tool: string, input: unknown): ToolWords {
     name: readableName(tool),
     target: firstLine(target),
     isCode: true,
-    exact: null,
+    path: null,
     question: "approve_other",
     ...rest,
+    exact: rest.exact || null,
   });
   switch (tool) {
     case "Bash":
-      return words(icons.terminal, "tool_run", text("description") || text("command"), {
-        exact: text("command"),
-        isCode: text("description") === "",
-        question: "approve_run",
-      });
+      return words(icons.terminal, "tool_run", text("command"), { exact: text("command"), question: "approve_run" });
     case "Read":
       return words(icons.file, "tool_read", text("file_path"), { exact: text("file_path"), question: "approve_read" });
     case "Write":
-      return words(base.edit, "tool_write", text("file_path"), { question: "approve_write" });
+      return words(base.edit, "tool_write", text("file_path"), {
+        path: text("file_path"),
+        question: "approve_write",
+      });
     case "Edit":
     case "MultiEdit":
-      return words(base.edit, "tool_edit", text("file_path"), { question: "approve_edit" });
+      return words(base.edit, "tool_edit", text("file_path"), {
+        path: text("file_path"),
+        question: "approve_edit",
+      });
     case "NotebookEdit":
       return words(base.edit, "tool_edit", text("notebook_path"), { question: "approve_edit" });
     case "Glob":
@@ -77,7 +82,7 @@ export function describeTool(tool: string, input: unknown): ToolWords {
 
 /** "mcp__github__create_issue" → "github: create issue". */
 function readableName(tool: string): string {
-  const [, server, name] = /^mcp__(.+?)__(.+)$/.exec(tool) ?? [];
+  const [, server, name] = /^mcp__(.+?)__(.+)$/s.exec(tool) ?? [];
   return server === undefined ? tool : `${server}: ${name!.replaceAll("_", " ")}`;
 }
 
@@ -96,7 +101,11 @@ export function changesOf(tool: string, input: unknown): readonly Change[] {
   if (!isRecord(input)) return [];
   if (tool === "Write") return typeof input["content"] === "string" ? [{ before: "", after: input["content"] }] : [];
   if (tool === "Edit") return [input].flatMap(readChange);
-  if (tool === "MultiEdit" && Array.isArray(input["edits"])) return input["edits"].flatMap(readChange);
+  if (tool === "MultiEdit" && Array.isArray(input["edits"])) {
+    const changes = input["edits"].flatMap(readChange);
+    // One that cannot be drawn is not left out: all of it is shown as it is.
+    return changes.length === input["edits"].length ? changes : [];
+  }
   return [];
 }
 

@@ -1,0 +1,5 @@
+// The view of changes, fetched with the first one that is shown: many a conversation has none.
+import { lazy } from "../lazy.tsx";
+import type { DiffProps } from "./diff.tsx";
+
+export const Diff = lazy<DiffProps>(async () => (await import("./diff.tsx")).Diff);
