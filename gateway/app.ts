@@ -22,7 +22,7 @@ import { jsonBounds } from "./http/input.ts";
 import { checkJsonText } from "./http/json-text.ts";
 import { problem, refusal } from "./http/problem.ts";
 import { absoluteUrl, revocationCheckMs, type RouteDeps } from "./http/routes.ts";
-import { createRates } from "./http/rates.ts";
+import { createRates, type Rates } from "./http/rates.ts";
 import { mountRatings } from "./http/ratings.ts";
 import { mountSessions } from "./http/sessions.ts";
 import { mountSignIn, type SignInLinks } from "./http/sign-in.ts";
@@ -43,6 +43,8 @@ export interface AppDeps extends Omit<RouteDeps, "tickets" | "isGood" | "rates">
   readonly links: SignInLinks;
   readonly supervisors: Pick<Supervisors, "find">;
   readonly registry: Pick<Registry, "agents">;
+  /** Default: counts of this app alone. */
+  readonly rates?: Rates;
   /** Lets every caller in as this one, without a key: only for the demo, on loopback. */
   readonly openCaller?: Caller | undefined;
   readonly now?: () => number;
@@ -58,7 +60,7 @@ export function createApp(options: AppDeps): Hono<Env> {
     ...options,
     tickets: createTickets(options.signer, options.now),
     isGood: auth.isGood,
-    rates: createRates(options.limits),
+    rates: options.rates ?? createRates(options.limits),
   };
   const app = new Hono<Env>({ strict: true });
   app.use(async (c, next) => {

@@ -29,6 +29,7 @@ import { openIsolation } from "./isolation.ts";
 import { mcpPath } from "./http/auth/identity.ts";
 import { createKeyRing, nobodysHash, type ServiceKey } from "./http/auth/key-ring.ts";
 import { createSigner } from "./http/auth/signed.ts";
+import { createRates } from "./http/rates.ts";
 import { createSignInLinks } from "./http/sign-in.ts";
 import { fixedKeys } from "./keys.ts";
 import { createLoginWatch, type LoginState } from "./login.ts";
@@ -153,6 +154,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
       },
     });
     opened.defer(() => pool.close());
+    const rates = createRates(config.limits);
     turns = createTurns({
       credentialOf: credential,
       onAnswer: snapshots.take,
@@ -162,6 +164,12 @@ export async function startGateway(config: Config, { logger, version, openCaller
       pool,
       limits: config.limits,
       newTurnId,
+      countOwnTurn: rates.ownTurn,
+      onOwnTurnsExcess: (session, { message, extra }) =>
+        logger.warn(
+          { session, why: message, limit: extra["limit"], value: extra["value"] },
+          "the CLI began too many turns by itself: its process is ended",
+        ),
       onBug,
     });
     const keys = await createKeyRing({
@@ -189,6 +197,7 @@ export async function startGateway(config: Config, { logger, version, openCaller
     });
     const app = createApp({
       ...config,
+      rates,
       sessions,
       agents,
       registry,

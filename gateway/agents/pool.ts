@@ -37,8 +37,8 @@ export interface Pool {
   has(session: string): boolean;
   /** The session's process, if it is up. */
   find(session: string): Promise<Driver | undefined>;
-  /** Ends the session's process, if there is one. Not while a turn has it. */
-  end(session: string): Promise<void>;
+  /** Ends the session's process, if there is one. Not while a turn has it, unless that is to fail for this reason. */
+  end(session: string, reason?: Failure): Promise<void>;
   /** The same for all processes of an agent. */
   endAgent(agent: string): Promise<void>;
   /** The id for a new session of the agent: that of a spare that waits, else a new one. */
@@ -278,9 +278,9 @@ export function createPool(options: PoolOptions): Pool {
     release,
     has: (session) => members.has(session),
     find: async (session) => members.get(session)?.driver.catch(() => undefined),
-    async end(session) {
+    async end(session, reason) {
       const member = members.get(session);
-      if (member) await end(member);
+      if (member) await end(member, reason);
     },
     async endAgent(agent) {
       await Promise.all(

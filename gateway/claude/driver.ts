@@ -80,7 +80,7 @@ export interface Driver {
    * cancel that comes late must not meet the next one.
    */
   cancel(by: By, turn?: string): void;
-  /** Ends the process and all it started. A running turn fails as `process_died`, or for the given reason. */
+  /** Ends the process and all it started. A running turn fails as `process_died`, or for the given reason, one that the CLI began too. */
   end(reason?: Failure): Promise<void>;
   /** The newest of what the CLI wrote beside its protocol: stderr, and the lines behind notices. For operators alone. */
   diagnostics(): string;
@@ -376,12 +376,14 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
     }, deadlines.interruptMs);
   }
 
-  async function end(reason = failure("process_died")): Promise<void> {
+  async function end(given?: Failure): Promise<void> {
+    const reason = given ?? failure("process_died");
     isUsable = false;
     endedFor ??= reason;
     if (translator.ours !== undefined || translator.isBusyOnItsOwn) {
       // The CLI ends its tools only when it is interrupted: killed, it leaves them behind. Its `result` then speaks of an error.
       if (running?.hasPrompt) translator.condemn(reason);
+      if (own && given) translator.condemn(given, own.turn);
       const third = deadlines.endMs / 3;
       await Promise.race([control.interrupt().catch(() => {}), timeout(third), child.exited]);
       await child.end(deadlines.endMs - third);

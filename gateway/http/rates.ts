@@ -13,6 +13,8 @@ import { createUnsent, type Unsent } from "./unsent.ts";
 export interface Rates {
   /** Counts a turn that this caller asks for. Rejects with `too_many_requests`. Call it before anything is stored or started. */
   turn(c: Context<Env>, caller: Owner): Promise<void>;
+  /** The same for a turn that no request asks for: the CLI began it by itself in a session of this caller. */
+  ownTurn(caller: Owner): Promise<void>;
   /** The same for an attachment; as many as turns. */
   upload(c: Context<Env>, caller: Owner): Promise<void>;
   /** The same for a session that is made, branched or warmed up; as many as turns. */
@@ -66,9 +68,9 @@ type RatesLimits = Pick<Limits, "rates" | "trusted_proxies" | "readers" | "unsen
 export function createRates({ rates, trusted_proxies, readers, unsent_mb }: RatesLimits): Rates {
   const addressOf = createAddresses(trusted_proxies);
 
-  function subjectsOf(c: Context<Env>, { key, user }: Owner): Subject[] {
+  function subjectsOf(c: Context<Env> | undefined, { key, user }: Owner): Subject[] {
     const isVisitor = key === visitorKey;
-    const address = addressOf(c);
+    const address = c ? addressOf(c) : "";
     const subjects: Subject[] = [{ kind: "key", id: key, rate: rates.key, name: "rates.key" }];
     // Without a socket, or when it is closed already, there is no address.
     if (address !== "")
@@ -111,6 +113,7 @@ export function createRates({ rates, trusted_proxies, readers, unsent_mb }: Rate
   };
   return {
     turn: count("turns"),
+    ownTurn: (caller) => counters.turns.take(undefined, subjectsOf(undefined, caller), 1),
     upload: count("uploads"),
     session: count("sessions"),
     token: count("tokens"),
@@ -136,8 +139,8 @@ interface Window {
 }
 
 interface Counter {
-  take(c: Context<Env>, subjects: readonly Subject[], points: number): Promise<void>;
-  check(c: Context<Env>, subjects: readonly Subject[]): Promise<void>;
+  take(c: Context<Env> | undefined, subjects: readonly Subject[], points: number): Promise<void>;
+  check(c: Context<Env> | undefined, subjects: readonly Subject[]): Promise<void>;
 }
 
 function createCounter(what: Counted, { field, windowS = minuteS, unit = 1 }: Window): Counter {
@@ -151,21 +154,21 @@ function createCounter(what: Counted, { field, windowS = minuteS, unit = 1 }: Wi
     return limiter;
   }
 
-  async function check(_: Context<Env>, subjects: readonly Subject[], points = 1): Promise<void> {
+  async function check(_: Context<Env> | undefined, subjects: readonly Subject[], points = 1): Promise<void> {
     for (const subject of subjects) {
       const count = countOf(subject, await limiterOf(subject).get(subject.id));
       if (count.left < points) throw tooMany(what, count, { field, policies: policy(what, subjects, field, windowS) });
     }
   }
 
-  async function take(c: Context<Env>, subjects: readonly Subject[], points: number): Promise<void> {
+  async function take(c: Context<Env> | undefined, subjects: readonly Subject[], points: number): Promise<void> {
     const policies = policy(what, subjects, field, windowS);
     await check(c, subjects, points);
     const counts: Count[] = [];
     for (const subject of subjects) counts.push(countOf(subject, await limiterOf(subject).consume(subject.id, points)));
     const tightest = counts.toSorted((a, b) => a.left / a.limit - b.left / b.limit)[0]!;
     // A tool of /mcp asks when its reply has begun.
-    if (c.finalized) return;
+    if (!c || c.finalized) return;
     c.header("RateLimit-Policy", policies);
     c.header("RateLimit", rateLimit(what, tightest));
   }

@@ -36,6 +36,10 @@ export interface Dispatcher {
   release(turn: string, position?: number): void;
   /** Takes one that waits out; false if it does not wait. */
   remove(turn: string): boolean;
+  /** A turn that the CLI began by itself takes a place, be there one or not; others wait for it. */
+  begin(entry: Waiting): void;
+  /** It has ended. */
+  finish(turn: string): void;
   /** Starts all that have a place. Call it after every change. */
   dispatch(): void;
   /** [T8] What a turn does with its place while it waits for a person. */
@@ -159,6 +163,11 @@ export function createDispatcher({ registry, limits, onEnded, ...runner }: Dispa
       const isWaiting = queue.remove(turn);
       if (isWaiting) forget(turn);
       return isWaiting;
+    },
+    begin: queue.begin,
+    finish(turn) {
+      queue.finish(turn);
+      dispatch();
     },
     dispatch,
     places: {

@@ -6,7 +6,7 @@ import type { Supervisor } from "../agents/supervisors.ts";
 import type { EventLog } from "../log/event-log.ts";
 import { keepAttachments } from "../log/prompt-attachments.ts";
 import type { AgentConfig } from "../protocol/agents.ts";
-import { callerBy, gatewayCaller, type Caller } from "../protocol/callers.ts";
+import { callerBy, gatewayCaller, type Caller, type Owner } from "../protocol/callers.ts";
 import { GatewayError, retryAfterS } from "../protocol/errors.ts";
 import type { TurnEvent } from "../protocol/events.ts";
 import type { Limits } from "../protocol/limits.ts";
@@ -28,7 +28,7 @@ import { createDiagnostics } from "./diagnostics.ts";
 import { createDispatcher } from "./dispatcher.ts";
 import { hasEnded, stateChange } from "./machine.ts";
 import { createOnce } from "./once.ts";
-import { cancelOwnTurn } from "./own-turns.ts";
+import { cancelOwnTurn, createOwnTurns } from "./own-turns.ts";
 import { createRateLimits } from "./rate-limits.ts";
 import { recoverTurns } from "./recovery.ts";
 import { createStandingSessions } from "./standing-sessions.ts";
@@ -91,6 +91,10 @@ export interface TurnsDeps {
   readonly freeMemory?: () => number;
   /** A turn has ended with this answer of the CLI as its last. */
   readonly onAnswer?: (session: string, answerUuid: string) => void;
+  /** Counts a turn that the CLI began by itself for its session's owner. Rejects with `too_many_requests`. */
+  readonly countOwnTurn?: (owner: Owner) => Promise<void>;
+  /** A process is ended because it has begun too many. */
+  readonly onOwnTurnsExcess?: (session: string, why: GatewayError) => void;
   readonly onBug: (error: unknown, turn: string) => void;
 }
 
@@ -113,6 +117,8 @@ export function createTurns(deps: TurnsDeps): Turns {
     credentialOf = ({ billing }) => billing,
     freeMemory = () => process.availableMemory(),
     onAnswer = () => {},
+    countOwnTurn = async () => {},
+    onOwnTurnsExcess = () => {},
     onBug,
   } = deps;
   const closing = createClosing({ endTurns });
@@ -146,6 +152,14 @@ export function createTurns(deps: TurnsDeps): Turns {
     onEnded: (turn) => supervision.ended(turn),
   });
   const { queue } = dispatcher;
+  const ownTurns = createOwnTurns({
+    store,
+    pool,
+    dispatcher,
+    count: countOwnTurn,
+    onExcess: onOwnTurnsExcess,
+    onBug,
+  });
   const ownerOf = (turn: string) => dispatcher.find(turn)?.owner;
   const work = createAgentWork({ queue, approvals, rateLimits, ownerOf, now });
   const makeOnce = createOnce({ store, now, make, find: get });
@@ -313,6 +327,7 @@ export function createTurns(deps: TurnsDeps): Turns {
       work.note(agent, events);
     }
     log.append({ session, events, before }).catch((error: unknown) => onBug(error, events[0]?.turn ?? ""));
+    ownTurns.note(session, events);
   }
 
   async function recover(): Promise<void> {

@@ -1,7 +1,7 @@
 // [T8] Whose prompts fill the gateway, with the real CLI: they hold nobody else up.
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { choice } from "../support/approval-drafts.ts";
-import { createClient, jsonBody, openGateway, type Client, type OwnGateway } from "../support/gateway.ts";
+import { createClient, jsonBody, openGateway, type Client, type OwnGateway, type Turn } from "../support/gateway.ts";
 import { openScene, type Scene } from "../support/real-cli.ts";
 import { until } from "../support/wait.ts";
 
@@ -105,4 +105,51 @@ test("[T8] 200 prompts of one caller fill an agent's queue for nobody else", asy
     turns: unknown[];
   };
   expect(waiting.turns.length).toBeGreaterThan(90);
+});
+
+/** A command for the background, at whose end the model starts the next one. */
+function endless(times: number): string {
+  const next =
+    times === 0
+      ? ""
+      : `\ndemo:tool Bash ${JSON.stringify({ command: endless(times - 1), run_in_background: true })}\n#`;
+  return `sleep 0.2 #${times}${next}`;
+}
+
+test("[T8] a CLI that wakes itself up over and over has no more turns than its caller's rate, and is ended", async () => {
+  const restless = await openGateway(scene, {
+    agents: [{ name: "default", background_tasks: true, allowed_tools: ["Bash"] }],
+    limits: { rates: { user: { turns_per_minute: 3 } } },
+  });
+  const call = `demo:tool Bash ${JSON.stringify({ command: endless(6), run_in_background: true })}`;
+  const { session } = await restless.post(`${call}\ndemo:text It was started.`, { user: "ann" });
+  const ended = await until(
+    "its end",
+    async () => {
+      const reply = await restless.fetch(`/api/turns?session=${session}`);
+      const { turns } = (await reply.json()) as { turns: Turn[] };
+      return turns.some(({ state }) => state === "failed") && turns.toReversed();
+    },
+    50_000,
+  );
+  // The prompt was the first of the three.
+  expect(ended.map(({ state }) => state)).toEqual(["completed", "completed", "completed", "failed"]);
+  expect(ended.at(-1)).toMatchObject({
+    code: "process_died",
+    message: expect.stringContaining("rates.user.turns_per_minute (3)") as string,
+  });
+  await until("the process's end", async () => {
+    const { agents } = (await (await restless.fetch("/api/agents")).json()) as {
+      agents: { now: { processes: { live: number } } }[];
+    };
+    return agents[0]!.now.processes.live === 0;
+  });
+  const send = (user: string) => restless.fetch("/api/turns", jsonBody({ prompt: "hello", user }));
+  const refused = await send("ann");
+  expect([refused.status, await refused.json()]).toMatchObject([
+    429,
+    { limit: "rates.user.turns_per_minute", value: 3 },
+  ]);
+  expect((await send("bob")).status).toBe(202);
+  await restless.close();
 });

@@ -4,6 +4,8 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createQueue } from "../../../gateway/turns/queue.ts";
 import { shareOf, type Caps, type Waiting } from "../../../gateway/turns/room.ts";
+import { alice, completed } from "../../support/log-drafts.ts";
+import { openTurns } from "../../support/open-turns.ts";
 import { cases } from "../../support/property.ts";
 
 const always = () => true;
@@ -155,6 +157,25 @@ describe("[T8] positions", () => {
     queue.finish("a1");
     expect(Object.fromEntries(queue.positions())).toMatchObject({ v4: 1, v5: 2 });
   });
+});
+
+test("[T8] a turn that the CLI begins takes a place, and others wait for its end", async () => {
+  const scene = openTurns({ limits: { running_turns: 1 } });
+  const { turn, session } = await scene.create();
+  (await scene.running(turn)).finish();
+  await scene.inState(turn, "completed");
+  const by = { cli: "task-notification" };
+  scene.turns.onEvents(session, [
+    { turn: "own", type: "turn_queued", session, agent: "default", prompt: [], position: null, by },
+  ]);
+  // It is known whose it is once the store has said so.
+  await scene.store.session(alice, session);
+  const next = await scene.create();
+  expect(await scene.turns.get(alice, next.turn)).toMatchObject({ state: "queued", position: 1 });
+  scene.turns.onEvents(session, [{ turn: "own", ...completed("done") }]);
+  (await scene.running(next.turn)).finish();
+  await scene.inState(next.turn, "completed");
+  await scene.close();
 });
 
 const people = ["ann", "bob", "cy", "visitor-1", "visitor-2", "visitor-3"] as const;
