@@ -17,7 +17,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/gateway/**/*.test.ts", "test/contract/**/*.test.ts", "test/widget/**/*.test.{ts,tsx}"],
-          testTimeout: scaled({ short: 30_000, long: 600_000 }),
+          testTimeout: scaled({ short: 60_000, long: 600_000 }),
           hookTimeout: 30_000,
           expect: { poll: { timeout: 10_000 } },
           maxWorkers: 2,

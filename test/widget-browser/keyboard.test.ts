@@ -204,7 +204,7 @@ test("what goes away with what it did leaves the focus where the next words are 
   await settled();
   await context.setOffline(true);
   await send("demo:text lost");
-  await widget.getByText("Not sent").waitFor();
+  await widget.getByText("Not sent", { exact: true }).waitFor();
   await press("Discard");
   await comesBack();
 });
