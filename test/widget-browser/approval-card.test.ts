@@ -13,7 +13,8 @@ const open: Locator[] = [];
 afterEach(async () => {
   for (const widget of open.splice(0)) {
     const stop = widget.getByRole("button", { name: "Stop" });
-    if (await stop.isVisible()) await stop.click();
+    // It may end by itself just now.
+    if (await stop.isVisible()) await stop.click({ timeout: 2000 }).catch(() => {});
     await stop.waitFor({ state: "detached" });
   }
 });
@@ -117,6 +118,31 @@ describe("the approval card", () => {
     expect(await part.locator(".sign").innerText()).toBe(number);
     for (const place of [".tool-target", ".model-words"])
       expect(await widget.locator(place).textContent()).not.toContain(character);
+  });
+
+  test("the end of a change is not seen while the view of it is fetched", async () => {
+    const opened = await scene.open(narrow);
+    const { promise: held, resolve: goOn } = Promise.withResolvers<void>();
+    await opened.page.route(/\/diff-[^/]*\.mjs$/, async (route) => {
+      await held;
+      await route.continue();
+    });
+    // As JSON it is a few lines; as a change it is many.
+    const input = { file_path: "/tmp/x", content: `${"\n".repeat(60)}the tail` };
+    await opened.send(`demo:tool Write ${JSON.stringify(input)}`);
+    open.push(opened.widget);
+    const card = opened.widget.locator(".approval");
+    const allow = card.getByRole("button", { name: "Allow", exact: true });
+    await card.getByText("the tail").waitFor();
+    // So long as an observer takes to say what is on the screen.
+    await opened.page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn, 100))));
+    expect(await isDisabled(allow)).toBe("true");
+    goOn();
+    await card.locator(".diff").waitFor();
+    await card.getByText("Scroll to its end to allow it").waitFor();
+    expect(await isDisabled(allow)).toBe("true");
+    await card.locator(".asked-for").evaluate((part) => part.scrollTo(0, part.scrollHeight));
+    await expect.poll(() => isDisabled(allow)).toBe("false");
   });
 
   test("so does one in a change, within its line", async () => {

@@ -1,5 +1,4 @@
 // A tool call that waits for a person: what it will do, in words and exactly, how long there is, and the answer; then what was decided, and by whom.
-import type { RefObject } from "preact";
 import { useRef, useState } from "preact/hooks";
 import type { ApprovalAnswer } from "../../chat.ts";
 import type { Approval } from "../../transcript.ts";
@@ -17,7 +16,7 @@ const personal = new Set(["AskUserQuestion", "ExitPlanMode"]);
 export function ApprovalCard({ approval, isWaiting }: { readonly approval: Approval; readonly isWaiting: boolean }) {
   const say = useWords();
   const { question, name } = describeTool(approval.tool, approval.input);
-  const end = useRef<HTMLElement>(null);
+  const [end, setEnd] = useState<HTMLElement | null>(null);
   if (!isWaiting) return <Decision approval={approval} />;
   const words = say(question, { tool: name });
   return (
@@ -25,7 +24,7 @@ export function ApprovalCard({ approval, isWaiting }: { readonly approval: Appro
       <p class="approval-question">
         <Signs>{words}</Signs>
       </p>
-      <AskedFor approval={approval} end={end} />
+      <AskedFor approval={approval} end={setEnd} />
       <ModelWords input={approval.input} />
       {approval.reason && (
         <p class="muted" dir="auto">
@@ -39,7 +38,7 @@ export function ApprovalCard({ approval, isWaiting }: { readonly approval: Appro
 
 interface AnswerProps {
   readonly approval: Approval;
-  readonly end: RefObject<HTMLElement | null>;
+  readonly end: HTMLElement | null;
 }
 
 function Answer({ approval, end }: AnswerProps) {
@@ -84,7 +83,7 @@ function Answer({ approval, end }: AnswerProps) {
       </form>
     );
   const hint = `seen-${approval.id}`;
-  const early = { isSent, sight, hint, onTooEarly: () => end.current?.parentElement?.focus() };
+  const early = { isSent, sight, hint, onTooEarly: () => end?.parentElement?.focus() };
   const { name } = describeTool(approval.tool, approval.input);
   return (
     <div class="row">

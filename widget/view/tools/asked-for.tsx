@@ -1,15 +1,16 @@
 // All of what is allowed by one "Allow", in one part that scrolls, and whether its end has been in view: before that nothing is allowed.
-import type { ComponentChildren, RefObject } from "preact";
+import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Approval } from "../../transcript.ts";
 import { useWords } from "../scene.ts";
-import { Diff } from "./later-diff.ts";
+import { Diff, fetchDiff } from "./later-diff.ts";
 import { Signs } from "./signs.tsx";
 import { changesOf, describeTool, restOf } from "./tool-words.ts";
 
 interface AskedForProps {
   readonly approval: Approval;
-  readonly end: RefObject<HTMLElement | null>;
+  /** Given the mark of the end, once all is drawn as it stays. */
+  readonly end: (mark: HTMLElement | null) => void;
 }
 
 export function AskedFor({ approval: { tool, input }, end }: AskedForProps) {
@@ -17,15 +18,26 @@ export function AskedFor({ approval: { tool, input }, end }: AskedForProps) {
   const { exact, path } = describeTool(tool, input);
   const changes = changesOf(tool, input);
   const rest = restOf(tool, input);
+  const isDrawn = useDiffFor(changes.length);
   const raw = <Exact>{exact ?? JSON.stringify(input, null, 2)}</Exact>;
   return (
     <div class="asked-for" tabIndex={0} role="group" aria-label={say("asked_for")}>
       {path && <Exact>{path}</Exact>}
       {changes.length > 0 ? <Diff changes={changes} show={Signs} fallback={raw} /> : raw}
       {rest && <Exact>{JSON.stringify(rest, null, 2)}</Exact>}
-      <i ref={end} />
+      {isDrawn && <i ref={end} />}
     </div>
   );
+}
+
+/** False while its code is fetched: what stands in its place may be shorter. Without its code that stays. */
+function useDiffFor(count: number): boolean {
+  const [isDecided, decide] = useState(false);
+  useEffect(() => {
+    const later = () => setTimeout(decide, 0, true);
+    if (count > 0) fetchDiff().then(later, later);
+  }, []);
+  return isDecided || count === 0;
 }
 
 function Exact({ children }: { readonly children: string }) {
@@ -58,22 +70,24 @@ export interface Sight {
   readonly isLong: boolean;
 }
 
-export function useSight(end: RefObject<HTMLElement | null>): Sight {
+export function useSight(end: HTMLElement | null): Sight {
   const [isSeen, setSeen] = useState(false);
   const [isLong, setLong] = useState(false);
   useLayoutEffect(() => {
-    const { scrollHeight, clientHeight } = end.current!.parentElement!;
+    if (!end) return;
+    const { scrollHeight, clientHeight } = end.parentElement!;
     setLong(scrollHeight > clientHeight + 1);
-  }, []);
+  }, [end]);
   useEffect(() => {
+    if (!end) return;
     const observer = new IntersectionObserver((entries) => {
       if (!entries.some((entry) => entry.isIntersecting)) return setLong(true);
       setSeen(true);
       observer.disconnect();
     });
-    observer.observe(end.current!);
+    observer.observe(end);
     return () => observer.disconnect();
-  }, []);
+  }, [end]);
   return { isSeen, isLong };
 }
 
