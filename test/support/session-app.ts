@@ -53,7 +53,8 @@ export function openSessionApp(): SessionApp {
   const registry = createRegistry(agents);
   const bugs: unknown[] = [];
   const onBug = (error: unknown) => bugs.push(error);
-  const allLimits = limits.parse({ min_free_memory_mb: 0, processes: 4 });
+  // One caller may have them all.
+  const allLimits = limits.parse({ min_free_memory_mb: 0, processes: 4, caller_share: 1 });
   const newTurnId = createTurnIds();
   const [started, live, held] = [[] as string[], new Set<string>(), new Set<string>()];
   const answers = new Map<string, () => void>();

@@ -8,7 +8,8 @@ import { openScene, type Scene } from "./scene.ts";
 let scene: Scene;
 let readers: Readers;
 beforeEach(async () => {
-  scene = await openScene();
+  // The page's user may have all places for turns.
+  scene = await openScene({ limits: { caller_share: 1 } });
   readers = openReaders(scene);
 });
 afterEach(async () => {
